@@ -1,0 +1,2 @@
+// The type of a tensor of indices.
+alias Index = i64;

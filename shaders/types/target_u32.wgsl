@@ -1,0 +1,2 @@
+// The type that a conversion writes.
+alias Target = u32;

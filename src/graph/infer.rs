@@ -1,0 +1,163 @@
+//! Specialising a graph to input shapes: every type inferred, everything that follows from shapes folded.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{Dim, Graph, Node, TensorType, ValueId};
+use crate::error::{Error, OpError, Result};
+use crate::ops::{Operand, Operands};
+use crate::tensor::Tensor;
+
+/// No single tensor of a network may be larger: it is a broken or hostile file.
+const MAX_TENSOR_BYTES: usize = 1 << 34;
+
+/// An input too large to be a shape, an axis or a count is data: plans are never made for its values.
+const MAX_SHAPE_ELEMENTS: usize = 4096;
+
+/// What a run knows of one input before it is planned.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct InputSpec {
+    /// Its type.
+    pub ty: TensorType,
+    /// Its elements, where shapes depend on them.
+    pub value: Option<Tensor>,
+}
+
+/// The outcome of [`Graph::specialize`].
+pub(crate) enum Specialized {
+    /// Every shape is known.
+    Graph(Graph),
+    /// Shapes depend on the elements of these inputs (positions in [`Graph::inputs`]).
+    NeedsValues(Vec<usize>),
+}
+
+impl Graph {
+    /// This graph for inputs of these types: values have numbers for shapes, what follows from shapes and constants is
+    /// folded, and nodes that no output needs are gone. Value ids stay the same.
+    pub(crate) fn specialize(&self, inputs: &[InputSpec]) -> Result<Specialized> {
+        let mut graph = self.clone();
+        self.bind_inputs(inputs, &mut graph)?;
+        let mut kept: Vec<Node> = vec![];
+        for node in &self.nodes {
+            let operands = graph.operands(node);
+            let types = match graph.infer_node(node, &operands) {
+                Ok(types) => types,
+                Err(Error::Node { source: OpError::NeedsValue { input, .. }, .. })
+                    if let Some(needed) = self.inputs_behind(node.inputs[input], inputs) =>
+                {
+                    return Ok(Specialized::NeedsValues(needed));
+                }
+                Err(error) => return Err(error),
+            };
+            let folded = graph.fold(node, &operands)?;
+            for (index, id) in node.outputs.iter().enumerate() {
+                let Some(id) = id else { continue };
+                let value = &mut graph.values[id.index()];
+                value.ty = Some(types[index].clone());
+                value.constant = folded.as_ref().map(|tensors| tensors[index].clone());
+            }
+            if folded.is_none() {
+                kept.push(node.clone());
+            }
+        }
+        graph.nodes = kept;
+        graph.remove_dead_nodes();
+        Ok(Specialized::Graph(graph))
+    }
+
+    fn bind_inputs(&self, inputs: &[InputSpec], graph: &mut Graph) -> Result<()> {
+        let mut symbols: HashMap<&str, (usize, &str)> = HashMap::new();
+        for (&id, spec) in self.inputs.iter().zip(inputs) {
+            let declared = self.value(id);
+            let fail = |message: String| Error::Input { name: declared.name.clone(), message };
+            let wrong = || fail(format!("expected {}, got {}", declared.declared(), spec.ty));
+            if declared.dtype.is_some_and(|d| d != spec.ty.dtype) {
+                return Err(wrong());
+            }
+            if let Some(dims) = &declared.dims {
+                if dims.len() != spec.ty.shape.rank() {
+                    return Err(wrong());
+                }
+                for (axis, (dim, &extent)) in dims.iter().zip(spec.ty.shape.iter()).enumerate() {
+                    match dim {
+                        Dim::Fixed(n) if *n != extent => return Err(wrong()),
+                        Dim::Fixed(_) => {}
+                        Dim::Symbol(_) if extent == 0 => {
+                            return Err(fail(format!("axis {axis} is empty in {}; give at least one element", spec.ty)));
+                        }
+                        Dim::Symbol(name) if name.is_empty() => {}
+                        Dim::Symbol(name) => match symbols.get(name.as_str()) {
+                            Some((bound, by)) if *bound != extent => {
+                                return Err(fail(format!("`{name}` is {extent} here and {bound} in input `{by}`")));
+                            }
+                            Some(_) => {}
+                            None => {
+                                symbols.insert(name, (extent, &declared.name));
+                            }
+                        },
+                    }
+                }
+            }
+            let value = &mut graph.values[id.index()];
+            value.ty = Some(spec.ty.clone());
+            value.constant = spec.value.clone();
+        }
+        Ok(())
+    }
+
+    /// What a node's shape rule may know of its inputs, all of which have types by now.
+    pub(crate) fn operands(&self, node: &Node) -> Operands<'_> {
+        let operand = |id: &Option<ValueId>| {
+            let value = self.value((*id)?);
+            let ty = value.ty.as_ref().expect("values are typed in execution order");
+            Some(Operand { dtype: ty.dtype, shape: &ty.shape, constant: value.constant.as_ref() })
+        };
+        Operands { inputs: node.inputs.iter().map(operand).collect(), outputs: node.outputs.len() }
+    }
+
+    /// A node's output types, with its name and inputs added to what the operator finds wrong.
+    pub(crate) fn infer_node(&self, node: &Node, operands: &Operands<'_>) -> Result<Vec<TensorType>> {
+        let op = node.op.operator();
+        let checked = op.infer(operands).and_then(|types| {
+            if let Some(large) = types.iter().find(|t| t.shape.checked_elements().is_none_or(|n| n > MAX_TENSOR_BYTES / t.dtype.size())) {
+                return Err(OpError::invalid(format!("the output {large} is larger than the limit of {MAX_TENSOR_BYTES} bytes")));
+            }
+            if types.len() < node.outputs.len() {
+                return Err(OpError::invalid(format!("has {} outputs, the node names {}", types.len(), node.outputs.len())));
+            }
+            Ok(types)
+        });
+        checked.map_err(|source| self.node_error(node, source))
+    }
+
+    /// Adds where to what an operator finds wrong.
+    pub(crate) fn node_error(&self, node: &Node, source: OpError) -> Error {
+        let inputs: Vec<_> = node.inputs.iter().map(|id| id.map_or("–".into(), |id| self.value(id).declared())).collect();
+        Error::Node { node: node.name.clone(), op: node.op.name().to_owned(), inputs: inputs.join(", "), source }
+    }
+
+    /// The outputs of a node that follows from shapes or constants alone.
+    fn fold(&self, node: &Node, operands: &Operands<'_>) -> Result<Option<Vec<Tensor>>> {
+        if let Some(tensor) = node.op.operator().fold(operands) {
+            return Ok(Some(vec![tensor]));
+        }
+        if !operands.inputs.iter().flatten().all(|o| o.constant.is_some()) {
+            return Ok(None);
+        }
+        let inputs: Vec<_> = operands.inputs.iter().map(|o| o.and_then(|o| o.constant)).collect();
+        crate::cpu::evaluate(&node.op, &inputs, node.outputs.len()).map(Some).map_err(|source| self.node_error(node, source))
+    }
+
+    /// The inputs, not yet known by value, that a value is computed from; `None` where there are none to ask for.
+    fn inputs_behind(&self, value: Option<ValueId>, known: &[InputSpec]) -> Option<Vec<usize>> {
+        let mut needed: BTreeSet<ValueId> = value.into_iter().collect();
+        for node in self.nodes.iter().rev() {
+            if node.outputs.iter().flatten().any(|id| needed.contains(id)) {
+                needed.extend(node.inputs.iter().flatten());
+            }
+        }
+        let behind = |at: &usize| needed.contains(&self.inputs[*at]) && known[*at].value.is_none();
+        let unknown: Vec<usize> = (0..self.inputs.len()).filter(behind).collect();
+        let small = unknown.iter().all(|&at| known[at].ty.shape.elements() <= MAX_SHAPE_ELEMENTS);
+        (small && !unknown.is_empty()).then_some(unknown)
+    }
+}

@@ -1,0 +1,225 @@
+//! The operators: attributes, shape rule, cost and lowering, one file per family. Nothing here names wgpu.
+
+macro_rules! unfinished {
+    ($op:ty, $name:literal) => {
+        impl Operator for $op {
+            fn name(&self) -> &'static str {
+                $name
+            }
+            fn infer(&self, _inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
+                Err(OpError::Unsupported($name.into()))
+            }
+            fn lower(&self, _context: &LowerContext<'_>) -> Lowered {
+                Lowered::Host("unfinished".into())
+            }
+            fn reference(&self, _inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
+                Err(OpError::Unsupported($name.into()))
+            }
+        }
+    };
+}
+pub(crate) use unfinished;
+
+pub(crate) mod activation;
+pub(crate) mod binary;
+pub(crate) mod cast;
+pub(crate) mod constant;
+pub(crate) mod conv;
+pub(crate) mod layout;
+pub(crate) mod matmul;
+pub(crate) mod movement;
+pub(crate) mod norm;
+pub(crate) mod pool;
+pub(crate) mod reduce;
+pub(crate) mod softmax;
+pub(crate) mod window;
+
+use std::fmt;
+
+pub use activation::{Clip, GeluApproximation, PRelu, Unary};
+pub use binary::Binary;
+pub use cast::Cast;
+pub use constant::{ConstantOfShape, ShapeOf};
+pub use conv::Conv;
+pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
+pub use matmul::{Gemm, MatMul};
+pub use movement::{Concat, Expand, Gather, Pad, PadMode, Slice, Split, Transpose};
+pub use norm::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
+pub use pool::{AveragePool, GlobalPool, MaxPool, PoolKind};
+pub use reduce::{Reduce, ReduceFunction};
+pub use softmax::Softmax;
+pub use window::{Padding, Placement, Spatial, Window};
+
+use crate::error::OpError;
+use crate::graph::TensorType;
+use crate::plan::{LowerContext, Lowered};
+use crate::shape::Shape;
+use crate::tensor::{DType, Tensor};
+
+macro_rules! ops {
+    ($($name:ident),* $(,)?) => {
+        /// An operator with its attributes. Closed: a `match` tells whoever forgets a place.
+        #[derive(Clone, PartialEq, Debug)]
+        #[non_exhaustive]
+        pub enum Op { $(#[doc = concat!("[`", stringify!($name), "`]")] $name($name),)* }
+
+        impl Op {
+            /// The operator's rules.
+            pub fn operator(&self) -> &dyn Operator {
+                match self { $(Op::$name(op) => op,)* }
+            }
+        }
+
+        $(impl From<$name> for Op { fn from(op: $name) -> Self { Op::$name(op) } })*
+    };
+}
+
+ops! {
+    AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, Expand, Flatten, Gather, Gemm,
+    GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, PRelu, Pad,
+    Reduce, Reshape, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
+}
+
+impl Op {
+    /// The ONNX operator's name.
+    pub fn name(&self) -> &'static str {
+        self.operator().name()
+    }
+}
+
+/// The rules of one operator. Implementations live one family a file, here and in `reference/` under the same name.
+pub trait Operator: fmt::Debug + Send + Sync {
+    /// The ONNX operator's name.
+    fn name(&self) -> &'static str;
+
+    /// The shape rule: types of all outputs, or what is wrong with the inputs, in numbers.
+    ///
+    /// Everything that `lower` and `reference` rely on is checked here.
+    fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError>;
+
+    /// Floating-point operations of one run, a multiply-add counted as two; 0 for data movement.
+    fn flops(&self, _inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
+        outputs.first().map_or(0, |t| t.shape.elements() as u64)
+    }
+
+    /// The output, where it follows from the inputs' shapes alone.
+    fn fold(&self, _inputs: &Operands<'_>) -> Option<Tensor> {
+        None
+    }
+
+    /// The GPU's ways to compute this node, best first, or why there is none.
+    fn lower(&self, context: &LowerContext<'_>) -> Lowered;
+
+    /// The definition of right: all outputs from plain loops in `f64`.
+    ///
+    /// Called only with inputs that `infer` accepted. `outputs` is how many outputs the node declares.
+    fn reference(&self, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<Tensor>, OpError>;
+
+    /// How far a correct implementation in `dtype` may be from the reference on the same inputs.
+    fn tolerance(&self, dtype: DType) -> Tolerance {
+        Tolerance::rounding(dtype)
+    }
+}
+
+/// The bound `|a − b| ≤ atol · max|b| + rtol · |b|` on an implementation's error, NaN failing unless both are NaN.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Tolerance {
+    /// Relative to the element.
+    pub rtol: f64,
+    /// Relative to the largest finite magnitude in the tensor.
+    pub atol: f64,
+}
+
+impl Tolerance {
+    /// Equal bit for bit, for data movement and integers.
+    pub const EXACT: Tolerance = Tolerance { rtol: 0.0, atol: 0.0 };
+
+    /// A few roundings in `dtype`: elementwise operators.
+    pub fn rounding(dtype: DType) -> Self {
+        match dtype {
+            DType::F16 => Tolerance { rtol: 2e-3, atol: 1e-3 },
+            DType::F32 => Tolerance { rtol: 1e-5, atol: 1e-6 },
+            DType::F64 => Tolerance { rtol: 1e-12, atol: 1e-13 },
+            _ => Tolerance::EXACT,
+        }
+    }
+
+    /// Sums of many products in `f32`: convolutions, matrix products, normalizations.
+    pub fn accumulation(dtype: DType) -> Self {
+        match dtype {
+            DType::F16 => Tolerance { rtol: 4e-3, atol: 2e-3 },
+            DType::F32 => Tolerance { rtol: 1e-4, atol: 1e-5 },
+            DType::F64 => Tolerance { rtol: 1e-10, atol: 1e-11 },
+            _ => Tolerance::EXACT,
+        }
+    }
+}
+
+/// What a shape rule may know of one input.
+#[derive(Clone, Copy, Debug)]
+pub struct Operand<'a> {
+    /// The element type.
+    pub dtype: DType,
+    /// The shape.
+    pub shape: &'a Shape,
+    /// The elements, where they are constant or follow from the input shapes.
+    pub constant: Option<&'a Tensor>,
+}
+
+impl Operand<'_> {
+    /// Type and shape, owned.
+    pub fn tensor_type(&self) -> TensorType {
+        TensorType::new(self.dtype, self.shape)
+    }
+}
+
+/// The inputs of a node as its shape rule sees them, and how many outputs the node declares.
+#[derive(Clone, Debug)]
+pub struct Operands<'a> {
+    /// The inputs in the operator's order.
+    pub inputs: Vec<Option<Operand<'a>>>,
+    /// How many outputs the node declares.
+    pub outputs: usize,
+}
+
+impl<'a> Operands<'a> {
+    /// The input at `index`, if the node gives it.
+    pub fn get(&self, index: usize) -> Option<Operand<'a>> {
+        self.inputs.get(index).copied().flatten()
+    }
+
+    /// The input at `index`, which the operator cannot do without.
+    pub fn required(&self, index: usize, name: &'static str) -> Result<Operand<'a>, OpError> {
+        self.get(index).ok_or_else(|| OpError::invalid(format!("input {index} (`{name}`) is missing")))
+    }
+
+    /// The elements of an input that must be known before shapes can be.
+    pub fn constant(&self, index: usize, name: &'static str) -> Result<&'a Tensor, OpError> {
+        self.required(index, name)?.constant.ok_or(OpError::NeedsValue { input: index, name })
+    }
+
+    /// The integers of an input that must be known before shapes can be; `None` where it is left out.
+    pub fn integers(&self, index: usize, name: &'static str) -> Result<Option<Vec<i64>>, OpError> {
+        if self.get(index).is_none() {
+            return Ok(None);
+        }
+        let tensor = self.constant(index, name)?;
+        match tensor.to_i64() {
+            Some(values) => Ok(Some(values)),
+            None => Err(OpError::invalid(format!("input {index} (`{name}`) must hold integers, got {}", tensor.dtype()))),
+        }
+    }
+
+    /// That an input has one of the element types `allowed`.
+    pub fn expect_dtype(&self, index: usize, name: &'static str, allowed: &[DType]) -> Result<Operand<'a>, OpError> {
+        let operand = self.required(index, name)?;
+        if allowed.contains(&operand.dtype) {
+            return Ok(operand);
+        }
+        let allowed: Vec<_> = allowed.iter().map(|d| d.name()).collect();
+        Err(OpError::invalid(format!("input {index} (`{name}`) is {}, expected {}", operand.dtype, allowed.join(", "))))
+    }
+}
+
+/// The element types that floating-point operators take.
+pub(crate) const FLOATS: &[DType] = &[DType::F32, DType::F16, DType::F64];

@@ -1,0 +1,351 @@
+//! Kernels and their variants as plain data: what the shader files declare, said once on the host.
+
+use std::fmt;
+
+use crate::tensor::DType;
+
+/// A part of a shader by its path below `shaders/`.
+macro_rules! part {
+    ($file:literal) => {
+        $crate::plan::Part { file: $file, source: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders/", $file)) }
+    };
+}
+pub(crate) use part;
+
+/// How the GPU stores one element.
+///
+/// Types that WGSL cannot store are widened: `i8`, `i16` → `i32`; `u8`, `u16`, `bool` → `u32`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Elem {
+    /// 32-bit float.
+    F32,
+    /// 16-bit float, where the adapter has `SHADER_F16`.
+    F16,
+    /// 32-bit signed integer.
+    I32,
+    /// 32-bit unsigned integer.
+    U32,
+    /// 64-bit signed integer, where the adapter has `SHADER_INT64`.
+    I64,
+}
+
+impl Elem {
+    /// The storage of `dtype` on the GPU, or `None` where there is none on this device.
+    pub fn of(dtype: DType, capabilities: &Capabilities) -> Option<Self> {
+        match dtype {
+            DType::F32 => Some(Elem::F32),
+            DType::F16 => capabilities.f16.then_some(Elem::F16),
+            DType::I32 | DType::I16 | DType::I8 => Some(Elem::I32),
+            DType::U32 | DType::U16 | DType::U8 | DType::Bool => Some(Elem::U32),
+            DType::I64 => capabilities.i64.then_some(Elem::I64),
+            _ => None,
+        }
+    }
+
+    /// Bytes of one element in a GPU buffer.
+    pub const fn size(self) -> usize {
+        match self {
+            Elem::F16 => 2,
+            Elem::I64 => 8,
+            _ => 4,
+        }
+    }
+
+    /// The WGSL name: `f32`, `f16`, `i32`, `u32`, `i64`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Elem::F32 => "f32",
+            Elem::F16 => "f16",
+            Elem::I32 => "i32",
+            Elem::U32 => "u32",
+            Elem::I64 => "i64",
+        }
+    }
+}
+
+/// What a device offers, as the planner sees it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Capabilities {
+    /// 16-bit floats in shaders and buffers.
+    pub f16: bool,
+    /// 64-bit integers in shaders.
+    pub i64: bool,
+    /// A software device: SIMD lanes of a CPU, no workgroup memory worth the name.
+    pub software: bool,
+    /// The largest binding in bytes.
+    pub max_binding: u64,
+    /// The largest buffer in bytes.
+    pub max_buffer: u64,
+    /// The most workgroups along one dimension.
+    pub max_workgroups: u32,
+    /// Storage buffers that one kernel may bind.
+    pub max_storage_buffers: u32,
+}
+
+impl Default for Capabilities {
+    /// `wgpu::Limits::default()` and no optional feature: what every kernel must fit in.
+    fn default() -> Self {
+        Self {
+            f16: false,
+            i64: false,
+            software: false,
+            max_binding: 128 << 20,
+            max_buffer: 256 << 20,
+            max_workgroups: 65_535,
+            max_storage_buffers: 8,
+        }
+    }
+}
+
+/// How a kernel uses one storage buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Access {
+    /// `var<storage, read>`
+    Read,
+    /// `var<storage, read_write>`, written whole.
+    Write,
+}
+
+/// A part of a shader: a file of WGSL that is concatenated, never edited.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Part {
+    /// The file's path below `shaders/`.
+    pub file: &'static str,
+    /// Its text.
+    pub source: &'static str,
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.file)
+    }
+}
+
+/// A type alias that the host picks: `Element`, `Index`, `Source`, …
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TypeRole {
+    /// The alias, which names the header files `shaders/types/<role>_<elem>.wgsl`.
+    pub role: &'static str,
+    /// The storage types the kernel is written for.
+    pub allowed: &'static [Elem],
+}
+
+/// The types that kernels on real numbers are written for.
+pub(crate) const FLOAT_ELEMENT: TypeRole = TypeRole { role: "Element", allowed: &[Elem::F32, Elem::F16] };
+
+/// Every element type there is, for kernels that only move elements.
+pub(crate) const ANY_ELEMENT: TypeRole = TypeRole { role: "Element", allowed: &[Elem::F32, Elem::F16, Elem::I32, Elem::U32, Elem::I64] };
+
+/// Invocations of an elementwise workgroup.
+pub(crate) const WORKGROUP_SIZE: u32 = 64;
+
+/// `flat_workgroup`, for work that is folded into two dimensions.
+pub(crate) const INDEX: Part = part!("shared/index.wgsl");
+
+/// A pipeline-overridable constant and every value the planner may give it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Override {
+    /// The name in the shader.
+    pub name: &'static str,
+    /// Every value the planner may ask for.
+    pub values: &'static [u32],
+}
+
+/// A kernel: one file of `shaders/`, entry point `main`.
+#[derive(Debug)]
+pub struct Kernel {
+    /// The file's stem, and so the pipeline's label and the profiler's row.
+    pub name: &'static str,
+    /// The body.
+    pub body: Part,
+    /// Shared parts, in order, before the body.
+    pub parts: &'static [Part],
+    /// The type aliases that the host picks.
+    pub types: &'static [TypeRole],
+    /// Tile headers to choose from; empty where the kernel has none.
+    pub tiles: &'static [Part],
+    /// The overrides.
+    pub overrides: &'static [Override],
+    /// Layout of `Params`, binding 0.
+    pub params: ParamsLayout,
+    /// The storage buffers from binding 1 on: inputs in the operator's order, outputs last.
+    pub bindings: &'static [Access],
+}
+
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+/// One concrete shader: a kernel with its types, tile and overrides chosen.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Variant {
+    /// The kernel.
+    pub kernel: &'static Kernel,
+    /// One storage type for each of the kernel's roles.
+    pub types: Vec<Elem>,
+    /// The tile header, where the kernel has some.
+    pub tile: Option<Part>,
+    /// A value for each of the kernel's overrides, in their order.
+    pub overrides: Vec<u32>,
+}
+
+impl Variant {
+    /// The WGSL source: `enable`, type headers, tile header, shared parts, body.
+    pub fn source(&self) -> String {
+        let mut source = String::new();
+        if self.types.contains(&Elem::F16) {
+            source.push_str("enable f16;\n");
+        }
+        for (role, elem) in self.kernel.types.iter().zip(&self.types) {
+            if let Some(part) = type_header(role.role, *elem) {
+                source.push_str(part.source);
+            }
+        }
+        for part in self.tile.iter().chain(self.kernel.parts).chain([&self.kernel.body]) {
+            source.push_str(part.source);
+        }
+        source
+    }
+
+    /// The overrides by name, as pipelines take them.
+    pub fn constants(&self) -> Vec<(&'static str, f64)> {
+        self.kernel.overrides.iter().zip(&self.overrides).map(|(o, &v)| (o.name, f64::from(v))).collect()
+    }
+
+    /// A text that is the same for equal variants only: `max_pool f32 WORKGROUP_SIZE=64`.
+    pub fn key(&self) -> String {
+        self.to_string()
+    }
+
+    /// Whether the kernel declares this combination, so that the shader tests cover it.
+    pub fn is_declared(&self) -> bool {
+        self.types.len() == self.kernel.types.len()
+            && self.types.iter().zip(self.kernel.types).all(|(t, role)| role.allowed.contains(t))
+            && self.overrides.len() == self.kernel.overrides.len()
+            && self.overrides.iter().zip(self.kernel.overrides).all(|(v, o)| o.values.contains(v))
+            && self.tile.is_none() == self.kernel.tiles.is_empty()
+            && self.tile.is_none_or(|t| self.kernel.tiles.contains(&t))
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kernel.name)?;
+        for elem in &self.types {
+            write!(f, " {}", elem.name())?;
+        }
+        if let Some(tile) = self.tile {
+            let stem = tile.file.rsplit('/').next().unwrap_or(tile.file);
+            write!(f, " {}", stem.trim_end_matches(".wgsl"))?;
+        }
+        for (o, v) in self.kernel.overrides.iter().zip(&self.overrides) {
+            write!(f, " {}={v}", o.name)?;
+        }
+        Ok(())
+    }
+}
+
+impl Kernel {
+    /// Every variant that the planner may ask for: the product of types, tiles and override values.
+    pub fn variants(&'static self) -> Vec<Variant> {
+        let mut variants = vec![Variant { kernel: self, types: vec![], tile: None, overrides: vec![] }];
+        for role in self.types {
+            variants = product(&variants, role.allowed, |v, &elem| v.types.push(elem));
+        }
+        if !self.tiles.is_empty() {
+            variants = product(&variants, self.tiles, |v, &tile| v.tile = Some(tile));
+        }
+        for o in self.overrides {
+            variants = product(&variants, o.values, |v, &value| v.overrides.push(value));
+        }
+        variants
+    }
+}
+
+fn product<T>(variants: &[Variant], choices: &[T], apply: impl Fn(&mut Variant, &T)) -> Vec<Variant> {
+    let mut all = Vec::with_capacity(variants.len() * choices.len());
+    for variant in variants {
+        for choice in choices {
+            let mut next = variant.clone();
+            apply(&mut next, choice);
+            all.push(next);
+        }
+    }
+    all
+}
+
+macro_rules! type_headers {
+    ($($role:literal: $($elem:ident $file:literal),*;)*) => {
+        /// The header that defines the alias `role` as `elem`.
+        pub fn type_header(role: &str, elem: Elem) -> Option<Part> {
+            match (role, elem) {
+                $($(($role, Elem::$elem) => Some(part!($file)),)*)*
+                _ => None,
+            }
+        }
+    };
+}
+
+type_headers! {
+    "Element": F32 "types/element_f32.wgsl", F16 "types/element_f16.wgsl", I32 "types/element_i32.wgsl",
+        U32 "types/element_u32.wgsl", I64 "types/element_i64.wgsl";
+    "Index": I32 "types/index_i32.wgsl", I64 "types/index_i64.wgsl";
+    "Target": F32 "types/target_f32.wgsl", F16 "types/target_f16.wgsl", I32 "types/target_i32.wgsl",
+        U32 "types/target_u32.wgsl", I64 "types/target_i64.wgsl";
+}
+
+/// One member of a kernel's `Params`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ParamsField {
+    /// The member's name in both languages.
+    pub name: &'static str,
+    /// Its offset in bytes.
+    pub offset: usize,
+    /// Its WGSL type.
+    pub wgsl: &'static str,
+}
+
+/// The memory layout of a kernel's `Params`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ParamsLayout {
+    /// Size in bytes on the host.
+    pub size: usize,
+    /// The members in order.
+    pub fields: &'static [ParamsField],
+}
+
+/// A Rust type that can be a member of `Params`.
+pub trait ParamsMember: bytemuck::Pod {
+    /// The same type in WGSL.
+    const WGSL: &'static str;
+}
+
+macro_rules! members { ($($rust:ty => $wgsl:literal),*) => { $(impl ParamsMember for $rust { const WGSL: &'static str = $wgsl; })* } }
+members! {
+    u32 => "u32", i32 => "i32", f32 => "f32", [u32; 4] => "vec4<u32>", [i32; 4] => "vec4<i32>", [f32; 4] => "vec4<f32>",
+    [[u32; 4]; 2] => "array<vec4<u32>, 2>"
+}
+
+/// Declares a kernel's `Params` once: a plain Rust struct whose layout a test compares with the shader's.
+macro_rules! params {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($field:ident: $ty:ty),* $(,)? }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+        $vis struct $name { $($vis $field: $ty),* }
+
+        impl $name {
+            $vis const LAYOUT: $crate::plan::ParamsLayout = $crate::plan::ParamsLayout {
+                size: size_of::<$name>(),
+                fields: &[$($crate::plan::ParamsField {
+                    name: stringify!($field),
+                    offset: std::mem::offset_of!($name, $field),
+                    wgsl: <$ty as $crate::plan::ParamsMember>::WGSL,
+                }),*],
+            };
+        }
+    };
+}
+pub(crate) use params;

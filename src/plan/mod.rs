@@ -1,0 +1,236 @@
+//! Lowering a graph for one set of input shapes to a [`Plan`]: a flat list of steps that is plain data.
+//!
+//! The same plan is what the executor records, the inspector prints and the tests check without a GPU.
+
+mod kernel;
+mod kernels;
+mod layout;
+mod lower;
+mod memory;
+mod packing;
+
+use std::fmt;
+
+pub(crate) use kernel::{ANY_ELEMENT, FLOAT_ELEMENT, INDEX, WORKGROUP_SIZE, params, part};
+pub use kernel::{
+    Access, Capabilities, Elem, Kernel, Override, ParamsField, ParamsLayout, ParamsMember, Part, TypeRole, Variant, type_header,
+};
+pub use kernels::KERNELS;
+pub(crate) use layout::{Collapsed, collapse, dims_array, workgroups_1d};
+pub use lower::{LowerOptions, lower};
+pub use packing::Packing;
+
+use crate::graph::{Graph, NodeId, TensorType, ValueId};
+use crate::ops::Operands;
+use crate::tensor::{DType, Tensor};
+
+/// What an operator's `lower` may know.
+pub struct LowerContext<'a> {
+    /// The inputs, with constants.
+    pub inputs: Operands<'a>,
+    /// The inferred types of all outputs.
+    pub outputs: &'a [TensorType],
+    /// The device.
+    pub capabilities: &'a Capabilities,
+}
+
+impl LowerContext<'_> {
+    /// The storage type of `dtype` on this device, or the reason there is none.
+    pub fn elem(&self, dtype: DType) -> Result<Elem, String> {
+        Elem::of(dtype, self.capabilities).ok_or_else(|| format!("the device has no {dtype} in shaders"))
+    }
+}
+
+/// What became of a node.
+#[derive(Debug)]
+pub enum Lowered {
+    /// Ways to compute it on the GPU, best first; never empty.
+    Kernels(Vec<Lowering>),
+    /// Output 0 is input 0's elements under another shape.
+    View,
+    /// It runs on the CPU, for this reason.
+    Host(String),
+}
+
+impl Lowered {
+    /// From a rule that gives one lowering or the reason why there is none.
+    pub fn from_rule(rule: Result<Lowering, String>) -> Self {
+        match rule {
+            Ok(lowering) => Lowered::Kernels(vec![lowering]),
+            Err(reason) => Lowered::Host(reason),
+        }
+    }
+}
+
+/// One way to compute a node: dispatches in order, with the scratch they share.
+#[derive(Debug, Default)]
+pub struct Lowering {
+    /// The dispatches.
+    pub dispatches: Vec<Dispatch<Arg>>,
+    /// Sizes in bytes of scratch buffers, dead after the last dispatch.
+    pub scratch: Vec<u64>,
+}
+
+impl Lowering {
+    /// A single dispatch.
+    pub fn single(variant: Variant, params: &impl bytemuck::Pod, bindings: Vec<Arg>, workgroups: [u32; 3]) -> Self {
+        let params = bytemuck::bytes_of(params).to_vec();
+        Self { dispatches: vec![Dispatch { variant, params, bindings, workgroups }], scratch: vec![] }
+    }
+
+    /// The name of the kernel that does the main work: that of the last dispatch.
+    pub fn kernel(&self) -> &'static str {
+        self.dispatches.last().map_or("", |d| d.variant.kernel.name)
+    }
+}
+
+/// A storage binding as an operator names it.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Arg {
+    /// The node's input.
+    Input(usize),
+    /// The node's output.
+    Output(usize),
+    /// The node's scratch buffer.
+    Scratch(usize),
+    /// The node's constant input in the order the kernel reads.
+    Packed(usize, Packing),
+    /// A few zero bytes, where a kernel's optional input is left out.
+    Unused,
+}
+
+/// A storage binding in a plan.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Binding {
+    /// The first `bytes` of a planned buffer.
+    Buffer {
+        /// Which of [`Plan::buffers`].
+        buffer: usize,
+        /// How much of it is bound.
+        bytes: u64,
+    },
+    /// A weight, uploaded once.
+    Weight(usize),
+    /// A few zero bytes.
+    Unused,
+}
+
+/// One dispatch of a kernel.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Dispatch<B> {
+    /// The shader.
+    pub variant: Variant,
+    /// The bytes of its `Params`.
+    pub params: Vec<u8>,
+    /// The storage buffers from binding 1 on.
+    pub bindings: Vec<B>,
+    /// The number of workgroups `[x, y, z]`.
+    pub workgroups: [u32; 3],
+}
+
+/// A constant on the GPU.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Weight {
+    /// The elements as the graph has them.
+    pub tensor: Tensor,
+    /// How they are reordered for the kernel.
+    pub packing: Packing,
+}
+
+/// Where a value lives on the GPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// In a planned buffer, from its start.
+    Buffer(usize),
+    /// In a weight.
+    Weight(usize),
+}
+
+/// One step of a plan, in execution order.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// A kernel on the GPU.
+    Dispatch {
+        /// The node it belongs to.
+        node: NodeId,
+        /// What is dispatched.
+        dispatch: Dispatch<Binding>,
+    },
+    /// A node on the CPU; its inputs and outputs are on the host.
+    Host {
+        /// The node.
+        node: NodeId,
+    },
+    /// A value goes from the host to its buffer.
+    Upload {
+        /// The value.
+        value: ValueId,
+    },
+    /// A value comes from its buffer to the host.
+    Download {
+        /// The value.
+        value: ValueId,
+    },
+}
+
+/// Where a node runs, for the user's eyes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Placed {
+    /// On the GPU: the variants of its dispatches.
+    Gpu(Vec<String>),
+    /// Nowhere: its output is its input under another shape.
+    View,
+    /// On the CPU, with the reason.
+    Cpu(String),
+}
+
+impl fmt::Display for Placed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Placed::Gpu(kernels) => f.write_str(&kernels.join(" + ")),
+            Placed::View => f.write_str("view"),
+            Placed::Cpu(reason) => write!(f, "CPU: {reason}"),
+        }
+    }
+}
+
+/// A graph lowered for one set of input shapes and one kind of device.
+#[derive(Debug)]
+pub struct Plan {
+    /// The graph with every shape known and constants folded; nodes in execution order.
+    pub graph: Graph,
+    /// What to do, in order.
+    pub steps: Vec<Step>,
+    /// Sizes in bytes of the buffers that activations share.
+    pub buffers: Vec<u64>,
+    /// The constants that kernels read.
+    pub weights: Vec<Weight>,
+    /// Where each value lives on the GPU, indexed by [`ValueId::index`]; `None` for values that never do.
+    pub places: Vec<Option<Place>>,
+    /// Where each node runs, indexed by [`NodeId::index`].
+    pub placed: Vec<Placed>,
+    /// What activations would take without sharing, in bytes.
+    pub no_reuse_bytes: u64,
+    /// The most bytes of activations alive at once: no plan can need less.
+    pub lower_bound_bytes: u64,
+}
+
+impl Plan {
+    /// The type of a value of this plan's graph.
+    pub fn tensor_type(&self, value: ValueId) -> TensorType {
+        self.graph.tensor_type(value)
+    }
+
+    /// The nodes on the CPU, each with its reason.
+    pub fn host_nodes(&self) -> impl Iterator<Item = (&crate::graph::Node, &str)> {
+        self.graph.nodes().iter().zip(&self.placed).filter_map(|(node, placed)| match placed {
+            Placed::Cpu(reason) => Some((node, reason.as_str())),
+            _ => None,
+        })
+    }
+
+    /// The sum of the planned buffers in bytes: peak activation memory on the GPU.
+    pub fn peak_bytes(&self) -> u64 {
+        self.buffers.iter().sum()
+    }
+}

@@ -1,0 +1,60 @@
+//! How constants are reordered, once, into the order a kernel reads them.
+
+use crate::tensor::{Tensor, for_each_dtype};
+
+/// An order of a constant's elements on the GPU.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Packing {
+    /// As the graph has them.
+    AsIs,
+    /// `groups` matrices of `[rows, columns]` each transposed and its rows zero-padded: `[groups, columns, rows']`
+    /// with `rows'` the next multiple of `multiple`. Convolution weights `[M, C/g, kh, kw]` become `[g, K, M/g']`.
+    Transposed {
+        /// Number of matrices.
+        groups: usize,
+        /// Rows of each.
+        rows: usize,
+        /// Columns of each.
+        columns: usize,
+        /// What the number of rows is padded to a multiple of.
+        multiple: usize,
+    },
+}
+
+impl Packing {
+    /// The elements of `tensor` in this order.
+    pub fn apply(self, tensor: &Tensor) -> Tensor {
+        match self {
+            Packing::AsIs => tensor.clone(),
+            Packing::Transposed { groups, rows, columns, multiple } => {
+                let padded = rows.next_multiple_of(multiple);
+                for_each_dtype!(tensor.data_ref(), values => {
+                    let mut out = vec![Default::default(); groups * columns * padded];
+                    for g in 0..groups {
+                        for r in 0..rows {
+                            for c in 0..columns {
+                                out[(g * columns + c) * padded + r] = values[(g * rows + r) * columns + c];
+                            }
+                        }
+                    }
+                    Tensor::of([groups, columns, padded], out)
+                })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transposed_pads_rows_with_zeros() {
+        let w = Tensor::new([4, 3], (1..=12).collect::<Vec<i32>>()).unwrap();
+        let packed = Packing::Transposed { groups: 2, rows: 2, columns: 3, multiple: 4 }.apply(&w);
+        assert_eq!(packed.shape().dims(), [2, 3, 4]);
+        assert_eq!(packed.data::<i32>().unwrap()[..12], [1, 4, 0, 0, 2, 5, 0, 0, 3, 6, 0, 0]);
+        assert_eq!(packed.data::<i32>().unwrap()[12..16], [7, 10, 0, 0]);
+    }
+}
