@@ -54,7 +54,7 @@ fn main(
     let i = flat_workgroup(workgroup, workgroups) * WORKGROUP_SIZE + local;
     if i < params.elements {
         var rest = i;
-        var from = params.input_offset;
+        var read_at = params.input_offset;
         var inside = true;
         for (var k = 1u; k <= AXES; k++) {
             let axis = 8u - k;
@@ -63,10 +63,10 @@ fn main(
             rest = outer;
             let found = source(i32(at) - i32(params.before[axis / 4u][axis % 4u]), i32(params.kept[axis / 4u][axis % 4u]));
             inside = inside && found >= 0;
-            from += u32(max(found, 0)) * params.input_strides[axis / 4u][axis % 4u];
+            read_at += u32(max(found, 0)) * params.input_strides[axis / 4u][axis % 4u];
         }
         if inside {
-            output[i] = input[from];
+            output[i] = input[read_at];
         } else {
             output[i] = fill[0];
         }

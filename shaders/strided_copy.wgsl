@@ -32,18 +32,18 @@ fn main(
 ) {
     var rest = flat_workgroup(workgroup, workgroups) * WORKGROUP_SIZE + local;
     if rest < params.units {
-        var from = params.input_offset;
-        var to = params.output_offset;
+        var read_at = params.input_offset;
+        var write_at = params.output_offset;
         for (var axis = 7u; axis > 8u - AXES; axis--) {
             let outer = rest / params.dims[axis / 4u][axis % 4u];
             let at = rest - outer * params.dims[axis / 4u][axis % 4u];
-            from += at * params.input_strides[axis / 4u][axis % 4u];
-            to += at * params.output_strides[axis / 4u][axis % 4u];
+            read_at += at * params.input_strides[axis / 4u][axis % 4u];
+            write_at += at * params.output_strides[axis / 4u][axis % 4u];
             rest = outer;
         }
         let outermost = 8u - AXES;
-        from += rest * params.input_strides[outermost / 4u][outermost % 4u];
-        to += rest * params.output_strides[outermost / 4u][outermost % 4u];
-        output[to] = input[from];
+        read_at += rest * params.input_strides[outermost / 4u][outermost % 4u];
+        write_at += rest * params.output_strides[outermost / 4u][outermost % 4u];
+        output[write_at] = input[read_at];
     }
 }
