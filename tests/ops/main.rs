@@ -4,3 +4,6 @@
 mod support;
 
 mod activation;
+mod constant;
+mod layout;
+mod movement;
