@@ -1,7 +1,7 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::activation;
+use crate::ops::{activation, conv};
 
 /// Every kernel of this crate.
-pub static KERNELS: &[&Kernel] = &[&activation::UNARY];
+pub static KERNELS: &[&Kernel] = &[&activation::UNARY, &conv::DEPTHWISE, &conv::DIRECT, &conv::IMPLICIT_GEMM, &conv::POINTWISE];
