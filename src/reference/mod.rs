@@ -4,6 +4,7 @@ pub(crate) mod activation;
 pub(crate) mod constant;
 pub(crate) mod layout;
 pub(crate) mod movement;
+pub(crate) mod conv;
 
 use crate::tensor::Tensor;
 
