@@ -1,7 +1,14 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::activation;
+use crate::ops::{activation, pool};
 
 /// Every kernel of this crate.
-pub static KERNELS: &[&Kernel] = &[&activation::UNARY];
+pub static KERNELS: &[&Kernel] = &[
+    &activation::UNARY,
+    &pool::AVERAGE_POOL,
+    &pool::GLOBAL_AVERAGE_POOL,
+    &pool::GLOBAL_MAX_POOL,
+    &pool::MAX_POOL,
+    &pool::MAX_POOL_INDICES,
+];
