@@ -1,11 +1,14 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::{activation, pool};
+use crate::ops::{activation, norm, pool};
 
 /// Every kernel of this crate.
 pub static KERNELS: &[&Kernel] = &[
     &activation::UNARY,
+    &norm::BATCH_NORM,
+    &norm::GROUP_NORM,
+    &norm::LAYER_NORM,
     &pool::AVERAGE_POOL,
     &pool::GLOBAL_AVERAGE_POOL,
     &pool::GLOBAL_MAX_POOL,

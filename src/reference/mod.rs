@@ -1,6 +1,7 @@
 //! The definition of right: every operator as plain loops with `f64` arithmetic, one file per family of `ops/`.
 
 pub(crate) mod activation;
+pub(crate) mod norm;
 pub(crate) mod pool;
 
 use crate::tensor::Tensor;
