@@ -14,4 +14,17 @@ pub static KERNELS: &[&Kernel] = &[
     &movement::GATHER,
     &movement::PAD,
     &movement::STRIDED_COPY,
+use crate::ops::{activation, norm, pool};
+
+/// Every kernel of this crate.
+pub static KERNELS: &[&Kernel] = &[
+    &activation::UNARY,
+    &norm::BATCH_NORM,
+    &norm::GROUP_NORM,
+    &norm::LAYER_NORM,
+    &pool::AVERAGE_POOL,
+    &pool::GLOBAL_AVERAGE_POOL,
+    &pool::GLOBAL_MAX_POOL,
+    &pool::MAX_POOL,
+    &pool::MAX_POOL_INDICES,
 ];

@@ -5,6 +5,8 @@ pub(crate) mod constant;
 pub(crate) mod layout;
 pub(crate) mod movement;
 pub(crate) mod conv;
+pub(crate) mod norm;
+pub(crate) mod pool;
 
 use crate::tensor::Tensor;
 
