@@ -4,6 +4,8 @@
 mod shader_checks;
 #[path = "support/shader_proofs.rs"]
 mod shader_proofs;
+#[path = "support/shader_translation.rs"]
+mod shader_translation;
 #[path = "support/uniformity.rs"]
 mod uniformity;
 
