@@ -3,6 +3,7 @@
 mod cpu;
 mod error;
 mod graph;
+pub mod onnx;
 pub mod ops;
 mod optimize;
 pub mod plan;
