@@ -20,10 +20,9 @@ const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
 /// No network has more; a hostile file might.
 const MAX_NODES: usize = 1 << 20;
 
-/// Imports a model; `origin` is the file for messages.
-pub(super) fn import(model: &ModelProto, origin: &str, external: &mut ExternalData) -> Result<Graph> {
+/// Imports the graph `proto` of `model`; `origin` is the file for messages.
+pub(super) fn import(model: &ModelProto, proto: &GraphProto, origin: &str, external: &mut ExternalData) -> Result<Graph> {
     let invalid = |message| Error::Model { origin: origin.to_owned(), message };
-    let proto = model.graph.as_ref().ok_or_else(|| invalid("is not an ONNX model, or is cut short: it holds no graph".into()))?;
     let opset = opset(model).map_err(invalid)?;
     let mut importer = Importer {
         proto,
@@ -45,11 +44,9 @@ pub(super) fn import(model: &ModelProto, origin: &str, external: &mut ExternalDa
 fn opset(model: &ModelProto) -> Result<i64, String> {
     let mut versions = model.opset_import.iter().filter(|o| is_onnx(&o.domain)).map(|o| o.version);
     let Some(version) = versions.next() else {
-        return Err(format!(
-            "IR version {} without opset_import for the ONNX domain: which operators it means is unknown. Export it again, or add the \
-             opset it was written for: model.opset_import.append(onnx.helper.make_opsetid(\"\", 8))",
-            model.ir_version
-        ));
+        return Err("has no opset_import for the ONNX domain, so what its operators mean is unknown. Export it again, or add the opset \
+                    that it was written for: model.opset_import.append(onnx.helper.make_opsetid(\"\", 8))"
+            .into());
     };
     if let Some(other) = versions.find(|&v| v != version) {
         return Err(format!("opset_import asks for opset {version} and for opset {other}"));

@@ -9,6 +9,8 @@ mod ops;
 mod proto;
 mod sort;
 mod tensor;
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io::Read;
@@ -21,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::tensor::Tensor;
 use external::ExternalData;
+use proto::{ModelProto, TensorProto};
 
 /// Protobuf files cannot be larger.
 const MAX_FILE_BYTES: u64 = 1 << 31;
@@ -32,8 +35,7 @@ const MAX_FILE_BYTES: u64 = 1 << 31;
 /// every node that macula does not implement.
 pub fn load(path: impl AsRef<Path>) -> Result<Graph> {
     let path = path.as_ref();
-    let model = decode(read(path)?, &path.display().to_string(), "an ONNX model")?;
-    import::import(&model, &path.display().to_string(), &mut ExternalData::beside(path))
+    model(read(path)?, &path.display().to_string(), &mut ExternalData::beside(path))
 }
 
 /// Loads a model from the bytes of an ONNX file, all tensor data included.
@@ -42,8 +44,16 @@ pub fn load(path: impl AsRef<Path>) -> Result<Graph> {
 /// [`Error::Model`] where it is not a valid model, or has tensor data in other files; [`Error::Unsupported`] with every node
 /// that macula does not implement.
 pub fn from_bytes(bytes: &[u8]) -> Result<Graph> {
-    let model = decode(Bytes::copy_from_slice(bytes), "model", "an ONNX model")?;
-    import::import(&model, "model", &mut ExternalData::Refused)
+    model(Bytes::copy_from_slice(bytes), "model", &mut ExternalData::Refused)
+}
+
+fn model(bytes: Bytes, origin: &str, external: &mut ExternalData) -> Result<Graph> {
+    let model: ModelProto = decode(bytes.clone(), origin, "an ONNX model")?;
+    let Some(graph) = &model.graph else {
+        let message = format!("is not an ONNX model, or is damaged: {}; it holds no graph", looks_like(&bytes));
+        return Err(Error::Model { origin: origin.to_owned(), message });
+    };
+    import::import(&model, graph, origin, external)
 }
 
 /// Loads a tensor and its name from a `TensorProto` file, such as `input_0.pb` of the ONNX backend tests.
@@ -54,7 +64,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Graph> {
 pub fn load_tensor(path: impl AsRef<Path>) -> Result<(String, Tensor)> {
     let path = path.as_ref();
     let origin = path.display().to_string();
-    let proto: proto::TensorProto = decode(read(path)?, &origin, "an ONNX tensor")?;
+    let proto: TensorProto = decode(read(path)?, &origin, "an ONNX tensor")?;
     match tensor::decode(&proto, &mut ExternalData::beside(path)) {
         Ok(tensor) => Ok((proto.name, tensor)),
         Err(tensor::TensorProblem::Invalid(message)) => Err(Error::Model { origin, message }),
