@@ -1,7 +1,7 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::{activation, conv, movement};
+use crate::ops::{activation, conv, movement, norm, pool};
 
 /// Every kernel of this crate.
 #[rustfmt::skip]
@@ -14,11 +14,6 @@ pub static KERNELS: &[&Kernel] = &[
     &movement::GATHER,
     &movement::PAD,
     &movement::STRIDED_COPY,
-use crate::ops::{activation, norm, pool};
-
-/// Every kernel of this crate.
-pub static KERNELS: &[&Kernel] = &[
-    &activation::UNARY,
     &norm::BATCH_NORM,
     &norm::GROUP_NORM,
     &norm::LAYER_NORM,
