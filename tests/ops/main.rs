@@ -4,3 +4,7 @@
 mod support;
 
 mod activation;
+mod binary;
+mod cast;
+mod reduce;
+mod softmax;
