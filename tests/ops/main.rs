@@ -8,3 +8,8 @@ mod binary;
 mod cast;
 mod reduce;
 mod softmax;
+mod constant;
+mod layout;
+mod movement;
+mod norm;
+mod pool;
