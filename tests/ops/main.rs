@@ -4,6 +4,10 @@
 mod support;
 
 mod activation;
+mod binary;
+mod cast;
+mod reduce;
+mod softmax;
 mod constant;
 mod layout;
 mod movement;
