@@ -203,7 +203,14 @@ impl Lowerer<'_> {
             _ => Err("a kernel binds an input that the node leaves out".into()),
         };
         match arg {
-            Arg::Input(i) | Arg::Packed(i, _) => of(node.inputs.get(*i)),
+            Arg::Input(i) => of(node.inputs.get(*i)),
+            Arg::Packed(i, packing) => match node.inputs.get(*i) {
+                Some(Some(id)) => {
+                    let ty = self.graph.tensor_type(*id);
+                    device_bytes(&TensorType::new(ty.dtype, [packing.elements(ty.shape.elements())]), capabilities)
+                }
+                _ => of(None),
+            },
             Arg::Output(i) => of(node.outputs.get(*i)),
             Arg::Scratch(i) => Ok(lowering.scratch[*i]),
             Arg::Unused => Ok(BUFFER_ALIGNMENT),

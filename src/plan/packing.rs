@@ -20,9 +20,25 @@ pub enum Packing {
         /// What the number of rows is padded to a multiple of.
         multiple: usize,
     },
+    /// Rows of `columns` elements, each zero-padded to a multiple of `multiple`.
+    PaddedRows {
+        /// Length of each row.
+        columns: usize,
+        /// What the number of columns is padded to a multiple of.
+        multiple: usize,
+    },
 }
 
 impl Packing {
+    /// How many elements `elements` of them become.
+    pub fn elements(self, elements: usize) -> usize {
+        match self {
+            Packing::AsIs => elements,
+            Packing::Transposed { rows, multiple, .. } => elements / rows.max(1) * rows.next_multiple_of(multiple),
+            Packing::PaddedRows { columns, multiple } => elements / columns.max(1) * columns.next_multiple_of(multiple),
+        }
+    }
+
     /// The elements of `tensor` in this order.
     pub fn apply(self, tensor: &Tensor) -> Tensor {
         match self {
@@ -41,6 +57,16 @@ impl Packing {
                     Tensor::of([groups, columns, padded], out)
                 })
             }
+            Packing::PaddedRows { columns, multiple } => {
+                let padded = columns.next_multiple_of(multiple);
+                for_each_dtype!(tensor.data_ref(), values => {
+                    let mut out = vec![Default::default(); values.len() / columns.max(1) * padded];
+                    for (row, source) in out.chunks_exact_mut(padded.max(1)).zip(values.chunks_exact(columns.max(1))) {
+                        row[..columns].copy_from_slice(source);
+                    }
+                    Tensor::of([out.len() / padded.max(1), padded], out)
+                })
+            }
         }
     }
 }
@@ -56,5 +82,21 @@ mod tests {
         assert_eq!(packed.shape().dims(), [2, 3, 4]);
         assert_eq!(packed.data::<i32>().unwrap()[..12], [1, 4, 0, 0, 2, 5, 0, 0, 3, 6, 0, 0]);
         assert_eq!(packed.data::<i32>().unwrap()[12..16], [7, 10, 0, 0]);
+    }
+
+    #[test]
+    fn rows_are_padded_with_zeros() {
+        let w = Tensor::new([2, 3], (1..=6).collect::<Vec<i32>>()).unwrap();
+        let packed = Packing::PaddedRows { columns: 3, multiple: 4 }.apply(&w);
+        assert_eq!(packed.data::<i32>().unwrap(), [1, 2, 3, 0, 4, 5, 6, 0]);
+    }
+
+    #[test]
+    fn packed_sizes_are_known_before_packing() {
+        let w = Tensor::new([6, 5], (0..30).collect::<Vec<i32>>()).unwrap();
+        let transposed = Packing::Transposed { groups: 2, rows: 3, columns: 5, multiple: 8 };
+        for packing in [Packing::AsIs, transposed, Packing::PaddedRows { columns: 5, multiple: 4 }] {
+            assert_eq!(packing.elements(w.len()), packing.apply(&w).len(), "{packing:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod conv;
+pub(crate) mod matmul;
 
 use crate::tensor::Tensor;
 

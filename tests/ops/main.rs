@@ -4,3 +4,5 @@
 mod support;
 
 mod activation;
+mod conv;
+mod matmul;
