@@ -11,6 +11,7 @@ pub(crate) mod layout;
 pub(crate) mod movement;
 pub(crate) mod norm;
 pub(crate) mod pool;
+pub(crate) mod matmul;
 
 use crate::tensor::Tensor;
 

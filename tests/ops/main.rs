@@ -13,3 +13,5 @@ mod layout;
 mod movement;
 mod norm;
 mod pool;
+mod conv;
+mod matmul;
