@@ -2,8 +2,11 @@
 
 pub(crate) mod activation;
 pub(crate) mod constant;
+pub(crate) mod conv;
 pub(crate) mod layout;
 pub(crate) mod movement;
+pub(crate) mod norm;
+pub(crate) mod pool;
 
 use crate::tensor::Tensor;
 

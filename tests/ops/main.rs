@@ -7,3 +7,5 @@ mod activation;
 mod constant;
 mod layout;
 mod movement;
+mod norm;
+mod pool;
