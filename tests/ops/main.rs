@@ -9,3 +9,4 @@ mod layout;
 mod movement;
 mod norm;
 mod pool;
+mod resize;
