@@ -4,9 +4,15 @@
 mod support;
 
 mod activation;
+mod binary;
+mod cast;
+mod reduce;
+mod softmax;
 mod constant;
 mod layout;
 mod movement;
 mod norm;
 mod pool;
 mod resize;
+mod conv;
+mod matmul;
