@@ -23,7 +23,7 @@ pub use constant::{ConstantOfShape, ShapeOf};
 pub use conv::Conv;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use matmul::{Gemm, MatMul};
-pub use movement::{Concat, Expand, Gather, Pad, PadMode, Slice, Split, Transpose};
+pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
 pub use norm::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
 pub use pool::{AveragePool, GlobalPool, MaxPool, PoolKind};
 pub use reduce::{Reduce, ReduceFunction};
@@ -57,7 +57,7 @@ macro_rules! ops {
 ops! {
     AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, Expand, Flatten, Gather, Gemm,
     GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, PRelu, Pad,
-    Reduce, Reshape, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
+    Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
 }
 
 impl Op {

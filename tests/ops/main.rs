@@ -15,3 +15,6 @@ mod norm;
 mod pool;
 mod reduce;
 mod softmax;
+mod resize;
+mod conv;
+mod matmul;
