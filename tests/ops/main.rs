@@ -14,7 +14,5 @@ mod movement;
 mod norm;
 mod pool;
 mod reduce;
-mod softmax;
 mod resize;
-mod conv;
-mod matmul;
+mod softmax;
