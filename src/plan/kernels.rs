@@ -1,25 +1,16 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::{activation, binary, cast, reduce, softmax};
+use crate::ops::{activation, binary, cast, conv, movement, norm, pool, reduce, softmax};
 
 /// Every kernel of this crate.
+#[rustfmt::skip]
 pub static KERNELS: &[&Kernel] = &[
     &activation::CLIP,
     &activation::UNARY,
     &binary::BINARY,
     &binary::BINARY_BROADCAST,
     &cast::CAST,
-    &reduce::REDUCE_ROWS,
-    &reduce::REDUCE_STRIDED,
-    &softmax::SOFTMAX_ROWS,
-    &softmax::SOFTMAX_STRIDED,
-use crate::ops::{activation, conv, movement, norm, pool};
-
-/// Every kernel of this crate.
-#[rustfmt::skip]
-pub static KERNELS: &[&Kernel] = &[
-    &activation::UNARY,
     &conv::DEPTHWISE,
     &conv::DIRECT,
     &conv::IMPLICIT_GEMM,
@@ -35,4 +26,8 @@ pub static KERNELS: &[&Kernel] = &[
     &pool::GLOBAL_MAX_POOL,
     &pool::MAX_POOL,
     &pool::MAX_POOL_INDICES,
+    &reduce::REDUCE_ROWS,
+    &reduce::REDUCE_STRIDED,
+    &softmax::SOFTMAX_ROWS,
+    &softmax::SOFTMAX_STRIDED,
 ];
