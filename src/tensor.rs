@@ -35,11 +35,11 @@ macro_rules! dtypes {
 
         /// The elements of an owned tensor, shared between clones.
         #[derive(Clone)]
-        pub(crate) enum Data { $($variant(Arc<Vec<$rust>>),)* }
+        pub enum Data { $($variant(Arc<Vec<$rust>>),)* }
 
         /// The elements of a borrowed tensor.
         #[derive(Clone, Copy)]
-        pub(crate) enum DataRef<'a> { $($variant(&'a [$rust]),)* }
+        pub enum DataRef<'a> { $($variant(&'a [$rust]),)* }
 
         impl Data {
             fn view(&self) -> DataRef<'_> {
@@ -90,13 +90,9 @@ macro_rules! dtypes {
 mod sealed {
     use super::{Data, DataRef};
     pub trait Sealed: Sized {
-        #[allow(private_interfaces)]
         fn into_data(values: Vec<Self>) -> Data;
-        #[allow(private_interfaces)]
         fn borrow_data(values: &[Self]) -> DataRef<'_>;
-        #[allow(private_interfaces)]
         fn slice<'a>(data: &DataRef<'a>) -> Option<&'a [Self]>;
-        #[allow(private_interfaces)]
         fn make_mut(data: &mut Data) -> Option<&mut [Self]>;
     }
 }

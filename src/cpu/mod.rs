@@ -1,5 +1,9 @@
 //! The CPU device: operators as fast as plain Rust makes them, the reference for the rest.
 
+mod execute;
+
+pub(crate) use execute::{run, run_node};
+
 use crate::error::OpError;
 use crate::ops::Op;
 use crate::tensor::Tensor;

@@ -32,13 +32,22 @@ pub enum Elem {
 impl Elem {
     /// The storage of `dtype` on the GPU, or `None` where there is none on this device.
     pub fn of(dtype: DType, capabilities: &Capabilities) -> Option<Self> {
+        Self::storing(dtype).filter(|elem| match elem {
+            Elem::F16 => capabilities.f16,
+            Elem::I64 => capabilities.i64,
+            _ => true,
+        })
+    }
+
+    /// The storage of `dtype` on devices that have it; `None` for types that WGSL lacks.
+    pub const fn storing(dtype: DType) -> Option<Self> {
         match dtype {
             DType::F32 => Some(Elem::F32),
-            DType::F16 => capabilities.f16.then_some(Elem::F16),
+            DType::F16 => Some(Elem::F16),
             DType::I32 | DType::I16 | DType::I8 => Some(Elem::I32),
             DType::U32 | DType::U16 | DType::U8 | DType::Bool => Some(Elem::U32),
-            DType::I64 => capabilities.i64.then_some(Elem::I64),
-            _ => None,
+            DType::I64 => Some(Elem::I64),
+            DType::F64 | DType::U64 => None,
         }
     }
 

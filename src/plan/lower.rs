@@ -44,9 +44,10 @@ pub fn lower(graph: Graph, capabilities: Option<&Capabilities>, options: &LowerO
         places: vec![None; values],
         on_host: graph.values().iter().map(|v| v.constant.is_some()).collect(),
         placed: vec![],
+        kernels: vec![],
     };
     lowerer.run()?;
-    let Lowerer { mut steps, buffers, weights, mut places, placed, .. } = lowerer;
+    let Lowerer { mut steps, buffers, weights, mut places, placed, kernels, .. } = lowerer;
     if options.strict && capabilities.is_some() {
         let on_cpu: Vec<_> = graph
             .nodes()
@@ -77,7 +78,7 @@ pub fn lower(graph: Graph, capabilities: Option<&Capabilities>, options: &LowerO
         }
     }
     let (no_reuse_bytes, lower_bound_bytes) = (buffers.iter().map(|b| b.bytes).sum(), memory::lower_bound(&buffers));
-    Ok(Plan { graph, steps, buffers: sizes, weights, places, placed, no_reuse_bytes, lower_bound_bytes })
+    Ok(Plan { graph, steps, buffers: sizes, weights, places, placed, kernels, no_reuse_bytes, lower_bound_bytes })
 }
 
 struct Lowerer<'a> {
@@ -91,6 +92,7 @@ struct Lowerer<'a> {
     places: Vec<Option<Place>>,
     on_host: Vec<bool>,
     placed: Vec<Placed>,
+    kernels: Vec<Vec<&'static str>>,
 }
 
 impl Lowerer<'_> {
@@ -98,7 +100,9 @@ impl Lowerer<'_> {
         let graph = self.graph;
         let mut chosen = vec![];
         for node in graph.nodes() {
-            chosen.push(self.choose(node));
+            let (lowered, kernels) = self.choose(node);
+            chosen.push(lowered);
+            self.kernels.push(kernels);
         }
         // A graph input that the GPU reads goes there before anything else: uploads precede a submission's dispatches.
         for &input in graph.inputs() {
@@ -128,38 +132,43 @@ impl Lowerer<'_> {
         Ok(())
     }
 
-    /// The lowering of a node, `None` for a view, or why it is on the CPU.
-    fn choose(&self, node: &Node) -> Result<Option<Lowering>, Placed> {
+    /// The lowering of a node (`None` for a view) or why it is on the CPU, and the kernels able to serve it.
+    fn choose(&self, node: &Node) -> (Result<Option<Lowering>, Placed>, Vec<&'static str>) {
+        match self.candidates(node) {
+            Err(reason) => (Err(Placed::Cpu(reason)), vec![]),
+            Ok(None) => (Ok(None), vec![]),
+            Ok(Some(mut fitting)) => {
+                let kernels: Vec<_> = fitting.iter().map(Lowering::kernel).collect();
+                let preferred = self.options.kernel.as_deref().and_then(|k| kernels.iter().position(|l| *l == k));
+                (Ok(Some(fitting.swap_remove(preferred.unwrap_or(0)))), kernels)
+            }
+        }
+    }
+
+    /// The lowerings that this device can run (`None` for a view), or why there are none.
+    fn candidates(&self, node: &Node) -> Result<Option<Vec<Lowering>>, String> {
         let Some(capabilities) = self.capabilities else {
-            return Err(Placed::Cpu("the device is the CPU".into()));
+            return Err("the device is the CPU".into());
         };
-        let outputs = match self.graph.output_types(node) {
-            Ok(outputs) => outputs,
-            Err(error) => return Err(Placed::Cpu(error.to_string())),
-        };
+        let outputs = self.graph.output_types(node).map_err(|error| error.to_string())?;
         let inputs = self.graph.operands(node);
-        let empty = inputs.inputs.iter().flatten().any(|o| o.shape.elements() == 0) || outputs.iter().any(|t| t.shape.elements() == 0);
-        if empty {
-            return Err(Placed::Cpu("a tensor without elements".into()));
+        if inputs.inputs.iter().flatten().any(|o| o.shape.elements() == 0) || outputs.iter().any(|t| t.shape.elements() == 0) {
+            return Err("a tensor without elements".into());
         }
         let context = LowerContext { inputs, outputs: &outputs, capabilities };
         match node.op.operator().lower(&context) {
-            Lowered::View => match outputs.first().map(|t| context.elem(t.dtype)) {
-                Some(Err(reason)) => Err(Placed::Cpu(reason)),
-                _ => Ok(None),
-            },
-            Lowered::Host(reason) => Err(Placed::Cpu(reason)),
+            Lowered::View => context.elem(outputs[0].dtype).map(|_| None),
+            Lowered::Host(reason) => Err(reason),
             Lowered::Kernels(lowerings) => {
                 let mut refusal = String::from("no kernel serves it");
-                let mut fitting: Vec<Lowering> = vec![];
+                let mut fitting = vec![];
                 for lowering in lowerings {
                     match self.fits(node, &lowering, capabilities) {
                         Ok(()) => fitting.push(lowering),
                         Err(reason) => refusal = reason,
                     }
                 }
-                let preferred = self.options.kernel.as_deref().and_then(|k| fitting.iter().position(|l| l.kernel() == k));
-                if fitting.is_empty() { Err(Placed::Cpu(refusal)) } else { Ok(Some(fitting.swap_remove(preferred.unwrap_or(0)))) }
+                if fitting.is_empty() { Err(refusal) } else { Ok(Some(fitting)) }
             }
         }
     }
@@ -329,5 +338,10 @@ impl Lowerer<'_> {
 /// The size of a value on the GPU, rounded up to what kernels may read.
 fn device_bytes(ty: &TensorType, capabilities: &Capabilities) -> Result<u64, String> {
     let elem = Elem::of(ty.dtype, capabilities).ok_or_else(|| format!("the device has no {} in shaders", ty.dtype))?;
-    Ok((ty.shape.elements() as u64).saturating_mul(elem.size() as u64).checked_next_multiple_of(BUFFER_ALIGNMENT).unwrap_or(u64::MAX))
+    Ok(stored_bytes(ty.shape.elements(), elem))
+}
+
+/// The size of `elements` in a buffer.
+pub(super) fn stored_bytes(elements: usize, elem: Elem) -> u64 {
+    (elements as u64).saturating_mul(elem.size() as u64).checked_next_multiple_of(BUFFER_ALIGNMENT).unwrap_or(u64::MAX)
 }

@@ -209,6 +209,8 @@ pub struct Plan {
     pub places: Vec<Option<Place>>,
     /// Where each node runs, indexed by [`NodeId::index`].
     pub placed: Vec<Placed>,
+    /// The kernels able to serve each node, the best first; empty for nodes on the CPU and views.
+    pub kernels: Vec<Vec<&'static str>>,
     /// What activations would take without sharing, in bytes.
     pub no_reuse_bytes: u64,
     /// The most bytes of activations alive at once: no plan can need less.
@@ -219,6 +221,12 @@ impl Plan {
     /// The type of a value of this plan's graph.
     pub fn tensor_type(&self, value: ValueId) -> TensorType {
         self.graph.tensor_type(value)
+    }
+
+    /// The size of a value's buffer in bytes: its elements as the GPU stores them, padded; 0 for types WGSL lacks.
+    pub fn device_bytes(&self, value: ValueId) -> u64 {
+        let ty = self.tensor_type(value);
+        Elem::storing(ty.dtype).map_or(0, |elem| lower::stored_bytes(ty.shape.elements(), elem))
     }
 
     /// The nodes on the CPU, each with its reason.

@@ -1,0 +1,169 @@
+//! Where networks run: a GPU through wgpu, or this machine's processor.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::gpu::{self, AdapterReport, Candidate, Context, DeviceKind};
+use crate::graph::Graph;
+use crate::session::{CompileOptions, Session};
+
+/// What a device is and why it was chosen.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DeviceInfo {
+    /// The adapter's name, or `CPU`.
+    pub name: String,
+    /// What it is.
+    pub kind: DeviceKind,
+    /// The graphics API, or `native` for the CPU device.
+    pub backend: String,
+    /// The driver's name and version; empty for the CPU device.
+    pub driver: String,
+    /// Why this device was chosen.
+    pub reason: String,
+}
+
+/// A device to compile networks for. Clones are the same device.
+#[derive(Clone)]
+pub struct Device {
+    info: Arc<DeviceInfo>,
+    context: Option<Arc<Context>>,
+}
+
+impl Device {
+    /// The best device of this machine: a discrete, integrated or virtual GPU, else the CPU device.
+    ///
+    /// A software graphics driver is never chosen: it is slower than the CPU device. [`DeviceInfo::reason`] says why.
+    pub fn auto() -> Self {
+        let candidates = gpu::candidates();
+        let Some(best) = candidates.first() else {
+            return Self::cpu_because("no GPU adapter was found");
+        };
+        if best.report.kind == DeviceKind::SoftwareGpu {
+            return Self::cpu_because(&format!(
+                "the only GPU is a software driver ({}), which is slower; ask for it with `gpu`",
+                best.report.name
+            ));
+        }
+        match Self::open(best, "the best GPU of this machine") {
+            Ok(device) => device,
+            Err(error) => Self::cpu_because(&format!("the GPU could not be used: {error}")),
+        }
+    }
+
+    /// The CPU device: every core, no driver.
+    pub fn cpu() -> Self {
+        Self::cpu_because("asked for")
+    }
+
+    fn cpu_because(reason: &str) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let info = DeviceInfo {
+            name: format!("CPU, {cores} {}", if cores == 1 { "thread" } else { "threads" }),
+            kind: DeviceKind::Cpu,
+            backend: "native".into(),
+            driver: String::new(),
+            reason: reason.into(),
+        };
+        Self { info: Arc::new(info), context: None }
+    }
+
+    /// The best GPU, a software driver included.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where there is no adapter, or it refuses.
+    pub fn gpu() -> Result<Self> {
+        match gpu::candidates().first() {
+            Some(best) => Self::open(best, "asked for"),
+            None => Err(Error::Device(
+                "no GPU adapter was found; install a driver (a software one: `apt-get install mesa-vulkan-drivers`) or use the CPU device"
+                    .into(),
+            )),
+        }
+    }
+
+    /// The device that a user names: `auto`, `cpu`, `gpu`, or the number of an adapter of [`Device::list`].
+    ///
+    /// # Errors
+    /// [`Error::Device`] for any other name, or where the device is not there.
+    pub fn from_name(name: &str) -> Result<Self> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "auto" | "" => Ok(Self::auto()),
+            "cpu" => Ok(Self::cpu()),
+            "gpu" => Self::gpu(),
+            other => {
+                let index: usize = other
+                    .parse()
+                    .map_err(|_| Error::Device(format!("`{name}` is not a device; use auto, cpu, gpu or an adapter's number")))?;
+                let candidates = gpu::candidates();
+                match candidates.get(index) {
+                    Some(candidate) => Self::open(candidate, "asked for by number"),
+                    None => Err(Error::Device(format!("there is no adapter {index}; this machine has {}", candidates.len()))),
+                }
+            }
+        }
+    }
+
+    /// A program's own wgpu device. Its error handler and lost callback stay in place.
+    ///
+    /// Kernels use `SHADER_F16` and `SHADER_INT64` if the device was created with them, and its limits.
+    ///
+    /// # Errors
+    /// [`Error::Gpu`] where the device is unusable.
+    pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        let (name, kind, backend, driver) = gpu::describe(&device.adapter_info());
+        let context = Context::share(device, queue)?;
+        let info = DeviceInfo { name, kind, backend, driver, reason: "the program's own wgpu device".into() };
+        Ok(Self { info: Arc::new(info), context: Some(Arc::new(context)) })
+    }
+
+    fn open(candidate: &Candidate, reason: &str) -> Result<Self> {
+        let AdapterReport { name, kind, backend, driver, .. } = candidate.report.clone();
+        let context = Context::open(candidate)?;
+        let info = DeviceInfo { name, kind, backend, driver, reason: reason.into() };
+        Ok(Self { info: Arc::new(info), context: Some(Arc::new(context)) })
+    }
+
+    /// Every GPU adapter of this machine, the best first.
+    pub fn list() -> Vec<AdapterReport> {
+        gpu::candidates().into_iter().map(|c| c.report).collect()
+    }
+
+    /// What this device is and why it was chosen.
+    pub fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    /// The wgpu device and queue behind a GPU device: for buffers that [`Session::encode`] shares.
+    pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
+        self.context.as_ref().map(|c| c.wgpu())
+    }
+
+    /// Makes a network ready to run here.
+    ///
+    /// Where all input shapes are fixed, everything is compiled now; else at the first run of each shape.
+    ///
+    /// # Errors
+    /// [`Error::Node`] where an operator rejects its inputs, [`Error::Gpu`] where a kernel does not compile.
+    pub fn compile(&self, graph: Graph) -> Result<Session> {
+        self.compile_with(graph, CompileOptions::default())
+    }
+
+    /// [`Device::compile`] with options.
+    ///
+    /// # Errors
+    /// As [`Device::compile`], and [`Error::Strict`].
+    pub fn compile_with(&self, graph: Graph, options: CompileOptions) -> Result<Session> {
+        Session::new(self.clone(), graph, options)
+    }
+
+    pub(crate) fn context(&self) -> Option<&Arc<Context>> {
+        self.context.as_ref()
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Device").field("info", &self.info).finish()
+    }
+}

@@ -1,0 +1,137 @@
+//! A wgpu device and queue with what sessions share: capabilities, pipelines, the record of its loss.
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use super::adapters::{Candidate, WANTED_FEATURES, capabilities};
+use super::pipelines::Pipelines;
+use crate::error::{Error, Result};
+use crate::plan::Capabilities;
+
+/// The longest wait for one submission: past it a driver is taken for dead.
+const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A device that programs are prepared for and run on.
+pub(crate) struct Context {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    pub(super) capabilities: Capabilities,
+    pub(super) pipelines: Pipelines,
+    /// A few zero bytes for bindings that a kernel declares and a node leaves out.
+    pub(super) unused: wgpu::Buffer,
+    lost: Arc<Mutex<Option<String>>>,
+    poller: Mutex<Option<mpsc::Sender<wgpu::SubmissionIndex>>>,
+}
+
+impl Context {
+    /// Opens an adapter with all its limits and the features macula knows how to use.
+    pub fn open(candidate: &Candidate) -> Result<Self> {
+        let adapter = &candidate.adapter;
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("macula"),
+            required_features: adapter.features() & WANTED_FEATURES,
+            required_limits: adapter.limits(),
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|e| Error::Device(format!("adapter {} ({}) refuses a device: {e}", candidate.report.index, candidate.report.name)))?;
+        let lost = Arc::new(Mutex::new(None));
+        let record = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            *record.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?} {message}").trim().to_owned());
+        });
+        device.on_uncaptured_error(Arc::new(|error: wgpu::Error| log::error!("uncaptured GPU error: {error}")));
+        Self::new(device, queue, lost)
+    }
+
+    /// Shares a program's own device; its error handler and lost callback stay as they are.
+    pub fn share(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        Self::new(device, queue, Arc::default())
+    }
+
+    fn new(device: wgpu::Device, queue: wgpu::Queue, lost: Arc<Mutex<Option<String>>>) -> Result<Self> {
+        let unused = scoped(&device, "creating a device", || {
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("macula unused"),
+                size: 32,
+                usage: wgpu::BufferUsages::STORAGE,
+                mapped_at_creation: false,
+            })
+        })?;
+        let capabilities = capabilities(&device);
+        Ok(Self { device, queue, capabilities, pipelines: Pipelines::default(), unused, lost, poller: Mutex::default() })
+    }
+
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// The device itself, for programs that share it.
+    pub fn wgpu(&self) -> (&wgpu::Device, &wgpu::Queue) {
+        (&self.device, &self.queue)
+    }
+
+    /// Runs wgpu calls and turns what they raise into an error that says what was being done.
+    pub(super) fn scoped<T>(&self, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
+        self.check_lost()?;
+        let result = scoped(&self.device, during, calls);
+        self.check_lost()?;
+        result
+    }
+
+    /// An error when the driver has reported the device lost.
+    pub(super) fn check_lost(&self) -> Result<()> {
+        match &*self.lost.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(reason) => Err(Error::DeviceLost(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Blocks until a submission is done and its callbacks have run.
+    pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let waited = poll(&self.device, submission);
+        self.check_lost()?;
+        waited.map_err(|error| Error::Gpu { during: "waiting for the GPU".into(), message: error.to_string() })
+    }
+
+    /// Has a thread of this context wait for a submission, so that its callbacks run while the caller awaits them.
+    pub(super) fn wait_in_background(&self, submission: wgpu::SubmissionIndex) {
+        let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = poller.get_or_insert_with(|| {
+            let (sender, receiver) = mpsc::channel();
+            let device = self.device.clone();
+            std::thread::spawn(move || {
+                while let Ok(submission) = receiver.recv() {
+                    if let Err(error) = poll(&device, submission) {
+                        log::error!("waiting for the GPU: {error}");
+                    }
+                }
+            });
+            sender
+        });
+        if sender.send(submission).is_err() {
+            log::error!("the thread that waits for the GPU is gone");
+            *poller = None;
+        }
+    }
+}
+
+fn poll(device: &wgpu::Device, submission: wgpu::SubmissionIndex) -> Result<(), wgpu::PollError> {
+    device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(SUBMISSION_TIMEOUT) }).map(drop)
+}
+
+fn scoped<T>(device: &wgpu::Device, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
+    let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
+    let guards = filters.map(|filter| device.push_error_scope(filter));
+    let value = calls();
+    let mut first = None;
+    for guard in guards.into_iter().rev() {
+        if let Some(error) = pollster::block_on(guard.pop()) {
+            first.get_or_insert(error);
+        }
+    }
+    match first {
+        Some(error) => Err(Error::Gpu { during: during.to_owned(), message: error.to_string() }),
+        None => Ok(value),
+    }
+}

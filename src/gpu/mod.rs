@@ -1,0 +1,14 @@
+//! Everything that names wgpu: adapters, the context, pipelines, prepared programs and their execution.
+
+mod adapters;
+mod context;
+mod execute;
+mod pipelines;
+mod program;
+mod transfer;
+
+pub use adapters::{AdapterReport, DeviceKind};
+pub(crate) use adapters::{Candidate, candidates, describe};
+pub(crate) use context::Context;
+pub(crate) use execute::{Trace, Wait};
+pub(crate) use program::{Program, WeightStore};

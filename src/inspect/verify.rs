@@ -1,0 +1,154 @@
+//! Which node is wrong: every node's outputs held against the reference on the inputs that the node had.
+
+use std::fmt;
+
+use super::Comparison;
+use crate::error::Result;
+use crate::graph::{NodeId, ValueId};
+use crate::plan::Plan;
+use crate::tensor::{DType, Tensor, TensorView};
+
+/// One output of one node, held against the reference.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct NodeCheck {
+    /// The node's name in the file.
+    pub node: String,
+    /// The operator.
+    pub op: &'static str,
+    /// The kernels that computed it, or that it ran on the CPU and why.
+    pub kernel: String,
+    /// The output's name.
+    pub output: String,
+    /// The output's type.
+    pub dtype: DType,
+    /// The difference.
+    pub comparison: Comparison,
+}
+
+/// What [`Session::verify`](crate::Session::verify) found, in execution order.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct VerifyReport {
+    /// Every output of every node.
+    pub nodes: Vec<NodeCheck>,
+}
+
+impl VerifyReport {
+    /// Whether every node is within its operator's tolerance.
+    pub fn passed(&self) -> bool {
+        self.first_failure().is_none()
+    }
+
+    /// The first node beyond its operator's tolerance.
+    pub fn first_failure(&self) -> Option<&NodeCheck> {
+        self.nodes.iter().find(|n| !n.comparison.passed())
+    }
+
+    /// The `count` nodes with the largest errors in units of their tolerance, the worst first.
+    pub fn worst(&self, count: usize) -> Vec<&NodeCheck> {
+        let mut nodes: Vec<_> = self.nodes.iter().collect();
+        nodes.sort_by(|a, b| b.comparison.severity.total_cmp(&a.comparison.severity));
+        nodes.truncate(count);
+        nodes
+    }
+}
+
+impl fmt::Display for NodeCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "node `{}` ({}) output `{}` {}{} by {}: {}",
+            self.node, self.op, self.output, self.dtype, self.comparison.shape, self.kernel, self.comparison
+        )
+    }
+}
+
+impl fmt::Display for VerifyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.first_failure() {
+            Some(node) => write!(f, "first node beyond tolerance: {node}"),
+            None => write!(f, "all {} node outputs are within tolerance", self.nodes.len()),
+        }
+    }
+}
+
+/// Holds each node's outputs against the reference as a run goes on.
+pub(crate) struct Verifier<'a> {
+    plan: &'a Plan,
+    values: Vec<Option<Tensor>>,
+    uses: Vec<usize>,
+    checks: Result<Vec<NodeCheck>>,
+    next: usize,
+}
+
+impl<'a> Verifier<'a> {
+    pub fn new(plan: &'a Plan, inputs: &[TensorView<'_>]) -> Self {
+        let graph = &plan.graph;
+        let mut values: Vec<_> = graph.values().iter().map(|v| v.constant.clone()).collect();
+        for (id, input) in graph.inputs().iter().zip(inputs) {
+            values[id.index()] = Some(input.to_tensor());
+        }
+        let mut uses = vec![0; values.len()];
+        graph.nodes().iter().flat_map(|n| n.inputs.iter().flatten()).for_each(|id| uses[id.index()] += 1);
+        Self { plan, values, uses, checks: Ok(vec![]), next: 0 }
+    }
+
+    /// Takes the outputs of a node; views, which have no step, are done on the way.
+    pub fn check(&mut self, id: NodeId, outputs: Vec<Option<Tensor>>) {
+        while self.next < id.index() && self.checks.is_ok() {
+            self.step(NodeId(self.next as u32), None);
+        }
+        if self.checks.is_ok() {
+            self.step(id, Some(outputs));
+        }
+    }
+
+    /// The report, once the run is over.
+    pub fn finish(mut self) -> Result<VerifyReport> {
+        while self.next < self.plan.graph.nodes().len() && self.checks.is_ok() {
+            self.step(NodeId(self.next as u32), None);
+        }
+        Ok(VerifyReport { nodes: self.checks? })
+    }
+
+    fn step(&mut self, id: NodeId, got: Option<Vec<Option<Tensor>>>) {
+        self.next = id.index() + 1;
+        let graph = &self.plan.graph;
+        let node = graph.node(id);
+        let inputs: Vec<Option<&Tensor>> = node.inputs.iter().map(|id| id.and_then(|id| self.values[id.index()].as_ref())).collect();
+        let expected = match node.op.operator().reference(&inputs, node.outputs.len()) {
+            Ok(expected) => expected,
+            Err(source) => {
+                self.checks = Err(graph.node_error(node, source));
+                return;
+            }
+        };
+        for (index, (output, expected)) in node.outputs.iter().zip(expected).enumerate() {
+            let Some(output) = *output else { continue };
+            let got = got.as_ref().map_or(Some(&expected), |got| got.get(index).and_then(Option::as_ref));
+            if let (Some(got), Ok(checks)) = (got, &mut self.checks) {
+                let tolerance = node.op.operator().tolerance(expected.dtype());
+                checks.push(NodeCheck {
+                    node: node.name.clone(),
+                    op: node.op.name(),
+                    kernel: self.plan.placed[id.index()].to_string(),
+                    output: graph.value(output).name.clone(),
+                    dtype: expected.dtype(),
+                    comparison: Comparison::new(got, &expected, tolerance),
+                });
+                self.values[output.index()] = Some(got.clone());
+            }
+        }
+        for id in node.inputs.iter().flatten() {
+            self.release(*id);
+        }
+    }
+
+    fn release(&mut self, id: ValueId) {
+        self.uses[id.index()] -= 1;
+        if self.uses[id.index()] == 0 {
+            self.values[id.index()] = None;
+        }
+    }
+}

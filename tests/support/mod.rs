@@ -1,0 +1,204 @@
+//! The harness of the operator tests: one node, every kernel that can serve it, the CPU device, all against the reference.
+
+use std::sync::OnceLock;
+
+use macula::ops::Op;
+use macula::plan::{Placed, Plan};
+use macula::{Comparison, CompileOptions, DType, Device, Error, Graph, GraphBuilder, Shape, Tensor};
+
+/// The GPU that tests run on: `MACULA_DEVICE`, or the best adapter, a software one included.
+pub fn gpu() -> &'static Device {
+    static GPU: OnceLock<Device> = OnceLock::new();
+    GPU.get_or_init(|| {
+        let name = std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into());
+        Device::from_name(&name)
+            .unwrap_or_else(|error| panic!("{error}\nThe tests need a Vulkan driver: run tools/test.sh, which installs one."))
+    })
+}
+
+/// Seeded uniform values (SplitMix64), the same on every machine.
+pub fn random(seed: u64, shape: impl Into<Shape>, range: std::ops::Range<f32>) -> Tensor {
+    let shape = shape.into();
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut next = || {
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        range.start + (range.end - range.start) * ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32
+    };
+    let values = (0..shape.elements()).map(|_| next()).collect();
+    Tensor::new(shape, values).unwrap()
+}
+
+/// The same values as another type, rounded.
+pub fn to_dtype(tensor: &Tensor, dtype: DType) -> Tensor {
+    Tensor::from_f64(dtype, tensor.shape(), tensor.to_f64()).unwrap()
+}
+
+/// The same values in half precision.
+#[allow(dead_code)]
+pub fn to_f16(tensor: &Tensor) -> Tensor {
+    to_dtype(tensor, DType::F16)
+}
+
+enum Input {
+    Runtime(Tensor),
+    Constant(Tensor),
+    Absent,
+}
+
+/// One node under test.
+pub struct Case {
+    op: Op,
+    inputs: Vec<Input>,
+    outputs: usize,
+}
+
+/// A node with no inputs yet and one output.
+pub fn case(op: impl Into<Op>) -> Case {
+    Case { op: op.into(), inputs: vec![], outputs: 1 }
+}
+
+impl Case {
+    /// The next input is given at run time.
+    pub fn runtime(mut self, tensor: Tensor) -> Self {
+        self.inputs.push(Input::Runtime(tensor));
+        self
+    }
+
+    /// The next input is a constant of the graph.
+    #[allow(dead_code)]
+    pub fn constant(mut self, tensor: Tensor) -> Self {
+        self.inputs.push(Input::Constant(tensor));
+        self
+    }
+
+    /// The next input, an optional one, is left out.
+    #[allow(dead_code)]
+    pub fn absent(mut self) -> Self {
+        self.inputs.push(Input::Absent);
+        self
+    }
+
+    /// How many outputs the node declares.
+    #[allow(dead_code)]
+    pub fn outputs(mut self, outputs: usize) -> Self {
+        self.outputs = outputs;
+        self
+    }
+
+    /// Every kernel that serves the node, and the CPU device, agree with the reference. The node must be on the GPU.
+    #[track_caller]
+    pub fn check(self) {
+        let expected = self.expected();
+        let plan = self.plan();
+        match &plan.placed[..] {
+            [] => panic!("{}: the node was folded; give at least one input at run time", self.describe()),
+            [Placed::Cpu(reason)] => panic!("{} runs on the CPU: {reason}", self.describe()),
+            [Placed::View] => self.compare(gpu(), CompileOptions::new(), "view", &expected),
+            _ => {
+                let kernels = &plan.kernels[0];
+                for kernel in kernels {
+                    self.compare(gpu(), CompileOptions::new().kernel(*kernel), kernel, &expected);
+                }
+            }
+        }
+        self.compare(&Device::cpu(), CompileOptions::new(), "CPU device", &expected);
+    }
+
+    /// The node has no kernel; the CPU device agrees with the reference, and so does the fallback inside a GPU session.
+    #[track_caller]
+    #[allow(dead_code)]
+    pub fn check_on_cpu(self) {
+        let expected = self.expected();
+        if let [Placed::Gpu(kernels)] = &self.plan().placed[..] {
+            panic!("{} was expected on the CPU and runs on the GPU: {kernels:?}", self.describe());
+        }
+        self.compare(gpu(), CompileOptions::new(), "CPU fallback", &expected);
+        self.compare(&Device::cpu(), CompileOptions::new(), "CPU device", &expected);
+    }
+
+    /// The shape rule rejects the node with a message that contains `text`.
+    #[track_caller]
+    #[allow(dead_code)]
+    pub fn fails_with(self, text: &str) {
+        let error = match self.graph() {
+            Err(error) => error,
+            Ok(graph) => match Device::cpu().compile(graph).and_then(|s| s.run(&self.named()).map(drop)) {
+                Err(error) => error,
+                Ok(()) => panic!("{} was accepted; expected an error with `{text}`", self.describe()),
+            },
+        };
+        let message = error.to_string();
+        assert!(message.contains(text), "{}: `{message}` does not contain `{text}`", self.describe());
+        assert!(message.contains(self.op.name()), "`{message}` does not name the operator");
+    }
+
+    fn names(&self) -> Vec<String> {
+        (0..self.inputs.len()).map(|i| format!("in{i}")).collect()
+    }
+
+    fn graph(&self) -> Result<Graph, Error> {
+        let mut b = GraphBuilder::new("case");
+        let inputs: Vec<_> = self
+            .inputs
+            .iter()
+            .zip(self.names())
+            .map(|(input, name)| match input {
+                Input::Runtime(t) => Some(b.input(name, t.dtype(), t.shape().to_vec())),
+                Input::Constant(t) => Some(b.constant(name, t.clone())),
+                Input::Absent => None,
+            })
+            .collect();
+        for (i, output) in b.nodes("node", self.op.clone(), &inputs, self.outputs)?.into_iter().enumerate() {
+            b.output(format!("out{i}"), output);
+        }
+        b.finish()
+    }
+
+    fn tensors(&self) -> Vec<Option<&Tensor>> {
+        let tensor = |input| match input {
+            &Input::Runtime(ref t) | &Input::Constant(ref t) => Some(t),
+            Input::Absent => None,
+        };
+        self.inputs.iter().map(tensor).collect()
+    }
+
+    fn named(&self) -> Vec<(&'static str, macula::TensorView<'_>)> {
+        const NAMES: [&str; 8] = ["in0", "in1", "in2", "in3", "in4", "in5", "in6", "in7"];
+        let runtime = |(name, input)| match input {
+            &Input::Runtime(ref t) => Some((name, t.view())),
+            _ => None,
+        };
+        NAMES.into_iter().zip(&self.inputs).filter_map(runtime).collect()
+    }
+
+    #[track_caller]
+    fn expected(&self) -> Vec<Tensor> {
+        self.graph().unwrap_or_else(|error| panic!("{}: {error}", self.describe()));
+        self.op.operator().reference(&self.tensors(), self.outputs).unwrap_or_else(|error| panic!("{}: {error}", self.describe()))
+    }
+
+    #[track_caller]
+    fn plan(&self) -> std::sync::Arc<Plan> {
+        let session = gpu().compile(self.graph().unwrap()).unwrap_or_else(|error| panic!("{}: {error}", self.describe()));
+        let types: Vec<_> = self.named().iter().map(|(n, v)| (*n, macula::TensorType::new(v.dtype(), v.shape()))).collect();
+        session.plan(&types).unwrap_or_else(|error| panic!("{}: {error}", self.describe()))
+    }
+
+    #[track_caller]
+    fn compare(&self, device: &Device, options: CompileOptions, by: &str, expected: &[Tensor]) {
+        let run = || device.compile_with(self.graph()?, options.debug_memory(true))?.run(&self.named());
+        let outputs = run().unwrap_or_else(|error| panic!("{} by {by}: {error}", self.describe()));
+        for (index, expected) in expected.iter().take(self.outputs).enumerate() {
+            let comparison = Comparison::new(&outputs[index], expected, self.op.operator().tolerance(expected.dtype()));
+            assert!(comparison.passed(), "{} by {by}, output {index}: {comparison}", self.describe());
+        }
+    }
+
+    fn describe(&self) -> String {
+        let inputs: Vec<_> = self.tensors().iter().map(|t| t.map_or("–".into(), |t| format!("{}{}", t.dtype(), t.shape()))).collect();
+        format!("{:?} on {}", self.op, inputs.join(", "))
+    }
+}
