@@ -6,6 +6,7 @@ mod error;
 mod gpu;
 mod graph;
 mod inspect;
+pub mod onnx;
 pub mod ops;
 mod optimize;
 pub mod plan;

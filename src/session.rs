@@ -130,7 +130,7 @@ impl Index<usize> for Outputs {
 impl Session {
     pub(crate) fn new(device: Device, graph: Graph, options: CompileOptions) -> Result<Self> {
         graph.check()?;
-        let graph = if options.skip_optimization { graph } else { optimize::optimize(graph) };
+        let graph = if options.skip_optimization { graph } else { optimize::optimize(graph)? };
         let session = Self { device, graph, options, weights: WeightStore::default(), prepared: Mutex::default() };
         let fixed: Option<Vec<_>> = session.graph.inputs().iter().map(|id| session.graph.value(*id).ty.clone()).collect();
         if let Some(types) = fixed {

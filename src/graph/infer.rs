@@ -48,15 +48,16 @@ impl Graph {
                 }
                 Err(error) => return Err(error),
             };
-            let folded = graph.fold(node, &operands)?;
-            for (index, id) in node.outputs.iter().enumerate() {
-                let Some(id) = id else { continue };
-                let value = &mut graph.values[id.index()];
-                value.ty = Some(types[index].clone());
-                value.constant = folded.as_ref().map(|tensors| tensors[index].clone());
-            }
-            if folded.is_none() {
-                kept.push(node.clone());
+            match graph.fold_operands(node, &operands)? {
+                Some(tensors) => graph.set_constants(node, tensors),
+                None => {
+                    for (id, ty) in node.outputs.iter().zip(types) {
+                        if let Some(id) = id {
+                            graph.values[id.index()].ty = Some(ty);
+                        }
+                    }
+                    kept.push(node.clone());
+                }
             }
         }
         graph.nodes = kept;
@@ -135,8 +136,14 @@ impl Graph {
         Error::Node { node: node.name.clone(), op: node.op.name().to_owned(), inputs: inputs.join(", "), source }
     }
 
-    /// The outputs of a node that follows from shapes or constants alone.
-    fn fold(&self, node: &Node, operands: &Operands<'_>) -> Result<Option<Vec<Tensor>>> {
+    /// The outputs of a node whose inputs are all typed, where they follow from shapes or constants alone.
+    pub(crate) fn fold(&self, node: &Node) -> Result<Option<Vec<Tensor>>> {
+        let operands = self.operands(node);
+        self.infer_node(node, &operands)?;
+        self.fold_operands(node, &operands)
+    }
+
+    fn fold_operands(&self, node: &Node, operands: &Operands<'_>) -> Result<Option<Vec<Tensor>>> {
         if let Some(tensor) = node.op.operator().fold(operands) {
             return Ok(Some(vec![tensor]));
         }
@@ -145,6 +152,17 @@ impl Graph {
         }
         let inputs: Vec<_> = operands.inputs.iter().map(|o| o.and_then(|o| o.constant)).collect();
         crate::cpu::evaluate(&node.op, &inputs, node.outputs.len()).map(Some).map_err(|source| self.node_error(node, source))
+    }
+
+    /// Makes a folded node's outputs constants.
+    pub(crate) fn set_constants(&mut self, node: &Node, tensors: Vec<Tensor>) {
+        for (id, tensor) in node.outputs.iter().zip(tensors) {
+            if let Some(id) = id {
+                let value = &mut self.values[id.index()];
+                value.ty = Some(TensorType::new(tensor.dtype(), tensor.shape()));
+                value.constant = Some(tensor);
+            }
+        }
     }
 
     /// The inputs, not yet known by value, that a value is computed from; `None` where there are none to ask for.

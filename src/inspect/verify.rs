@@ -14,6 +14,8 @@ use crate::tensor::{DType, Tensor, TensorView};
 pub struct NodeCheck {
     /// The node's name in the file.
     pub node: String,
+    /// The nodes of the file that it stands for, itself included.
+    pub origins: Vec<String>,
     /// The operator.
     pub op: &'static str,
     /// The kernels that computed it, or that it ran on the CPU and why.
@@ -131,6 +133,7 @@ impl<'a> Verifier<'a> {
                 let tolerance = node.op.operator().tolerance(expected.dtype());
                 checks.push(NodeCheck {
                     node: node.name.clone(),
+                    origins: node.origins.clone(),
                     op: node.op.name(),
                     kernel: self.plan.placed[id.index()].to_string(),
                     output: graph.value(output).name.clone(),

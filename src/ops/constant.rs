@@ -1,12 +1,15 @@
-//! Values that follow from shapes.
+//! Values that follow from shapes: folded before a plan is made, never dispatched.
 
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator};
+use crate::ops::{Operands, Operator, Tolerance};
 use crate::plan::{LowerContext, Lowered};
-use crate::tensor::Tensor;
+use crate::reference;
+use crate::shape::Shape;
+use crate::tensor::{DType, Tensor};
 
-/// `Shape`: the input's extents from `start` to `end` as `i64`; negative positions count from the end.
+/// `Shape`: the input's extents from `start` to `end` as `i64`; negative positions count from the end, and both are
+/// clamped to the axes that there are. Source: ONNX `Shape`, opset 15.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ShapeOf {
     /// First axis.
@@ -15,13 +18,84 @@ pub struct ShapeOf {
     pub end: Option<i64>,
 }
 
-/// `ConstantOfShape`: a tensor of the shape its input holds, one value everywhere.
+/// `ConstantOfShape`: a tensor of the shape its input holds, one value everywhere. Source: ONNX `ConstantOfShape`, opset 9.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ConstantOfShape {
     /// The value, a tensor with one element.
     pub value: Tensor,
 }
 
-super::unfinished!(ShapeOf, "Shape");
+impl ShapeOf {
+    /// The extents from `start` to `end`.
+    pub(crate) fn extents<'a>(&self, shape: &'a Shape) -> &'a [usize] {
+        let rank = shape.rank() as i64;
+        let position = |at: i64| if at < 0 { at.saturating_add(rank) } else { at }.clamp(0, rank) as usize;
+        let (start, end) = (position(self.start), position(self.end.unwrap_or(rank)));
+        &shape[start..end.max(start)]
+    }
+}
 
-super::unfinished!(ConstantOfShape, "ConstantOfShape");
+impl Operator for ShapeOf {
+    fn name(&self) -> &'static str {
+        "Shape"
+    }
+
+    fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
+        let data = inputs.required(0, "data")?;
+        Ok(vec![TensorType::new(DType::I64, [self.extents(data.shape).len()])])
+    }
+
+    fn flops(&self, _inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
+        0
+    }
+
+    fn fold(&self, inputs: &Operands<'_>) -> Option<Tensor> {
+        inputs.get(0).map(|data| reference::constant::shape_of(self, data.shape))
+    }
+
+    fn lower(&self, _context: &LowerContext<'_>) -> Lowered {
+        Lowered::Host("it follows from the input's shape".into())
+    }
+
+    fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
+        Ok(vec![reference::constant::shape_of(self, reference::input(inputs, 0).shape())])
+    }
+
+    fn tolerance(&self, _dtype: DType) -> Tolerance {
+        Tolerance::EXACT
+    }
+}
+
+impl Operator for ConstantOfShape {
+    fn name(&self) -> &'static str {
+        "ConstantOfShape"
+    }
+
+    fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
+        inputs.required(0, "input")?;
+        let extents = inputs.integers(0, "input")?.unwrap_or_default();
+        if self.value.len() != 1 {
+            return Err(OpError::invalid(format!("value must hold one element, got {} of shape {}", self.value.len(), self.value.shape())));
+        }
+        let shape = extents.iter().map(|&extent| usize::try_from(extent).ok()).collect::<Option<Shape>>();
+        let shape = shape.ok_or_else(|| OpError::invalid(format!("input {extents:?} has an extent below 0")))?;
+        Ok(vec![TensorType::new(self.value.dtype(), shape)])
+    }
+
+    fn flops(&self, _inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
+        0
+    }
+
+    fn lower(&self, _context: &LowerContext<'_>) -> Lowered {
+        Lowered::Host("it follows from a constant".into())
+    }
+
+    fn reference(&self, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<Tensor>, OpError> {
+        let output = self.infer(&Operands::of(inputs, outputs))?.remove(0);
+        Ok(vec![reference::constant::constant_of_shape(self, output.shape)])
+    }
+
+    fn tolerance(&self, _dtype: DType) -> Tolerance {
+        Tolerance::EXACT
+    }
+}

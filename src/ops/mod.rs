@@ -183,6 +183,12 @@ pub struct Operands<'a> {
 }
 
 impl<'a> Operands<'a> {
+    /// Inputs that are all known, as a run gives them to a node that declares `outputs` outputs.
+    pub(crate) fn of(inputs: &[Option<&'a Tensor>], outputs: usize) -> Self {
+        let known = |tensor: &'a Tensor| Operand { dtype: tensor.dtype(), shape: tensor.shape(), constant: Some(tensor) };
+        Self { inputs: inputs.iter().map(|input| input.map(known)).collect(), outputs }
+    }
+
     /// The input at `index`, if the node gives it.
     pub fn get(&self, index: usize) -> Option<Operand<'a>> {
         self.inputs.get(index).copied().flatten()

@@ -70,6 +70,9 @@ impl fmt::Debug for Spatial {
     }
 }
 
+/// No padded axis, and no window, may be larger: every position then fits in 32 bits with its sign.
+const MAX_EXTENT: usize = 1 << 30;
+
 /// How a window's input is padded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[non_exhaustive]
@@ -97,7 +100,7 @@ impl Padding {
     }
 }
 
-/// A window's attributes; `None` stands for the operator's default on every axis (stride 1, dilation 1).
+/// A window's attributes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Window {
     /// Extent of the kernel.
@@ -108,7 +111,7 @@ pub struct Window {
     pub dilation: Spatial,
     /// Padding of the input.
     pub padding: Padding,
-    /// Whether a last window that starts inside the padded input, but ends outside, counts.
+    /// Whether a last window that starts inside the input or its leading padding, but ends outside, counts.
     pub ceil_mode: bool,
 }
 
@@ -154,32 +157,16 @@ impl Window {
     /// Lays the window on the spatial axes of an input `[N, C, ...]`.
     ///
     /// Output extents are ⌊(in + before + after − dilation·(kernel − 1) − 1) ÷ stride⌋ + 1, ⌈·⌉ under `ceil_mode` with the
-    /// rule that the last window must start inside the input or its leading padding
-    /// (ONNX `Conv`, `MaxPool` and `AveragePool`, opset 22).
+    /// rule that the last window must start inside the input or its leading padding. `ceil_mode` counts under
+    /// [`Padding::Valid`] as it does with explicit zeros, which is what ONNX shape inference computes.
+    ///
+    /// # Errors
+    /// Ranks that differ, zeros, an empty spatial axis, a kernel that spans more than the padded input, and extents beyond
+    /// 2³⁰ (every position then fits in 32 bits with its sign).
+    ///
+    /// Source: ONNX `Conv`, `MaxPool` and `AveragePool`, opset 22.
     pub fn place(&self, input: &Shape) -> Result<Placement, OpError> {
-        let rank = self.kernel_size.len();
-        if input.rank() != rank + 2 {
-            return Err(OpError::invalid(format!(
-                "kernel {:?} has {rank} spatial axes, so the input needs {} axes [N, C, …], got {input}",
-                self.kernel_size,
-                rank + 2
-            )));
-        }
-        for (name, values) in [("stride", self.stride), ("dilation", self.dilation)] {
-            if values.len() != rank {
-                return Err(OpError::invalid(format!(
-                    "{name} {values:?} has {} axes, kernel {:?} has {rank}",
-                    values.len(),
-                    self.kernel_size
-                )));
-            }
-            if values.contains(&0) {
-                return Err(OpError::invalid(format!("{name} {values:?} must be at least 1 on every axis")));
-            }
-        }
-        if self.kernel_size.contains(&0) {
-            return Err(OpError::invalid(format!("kernel size {:?} must be at least 1 on every axis", self.kernel_size)));
-        }
+        let rank = self.check(input)?;
         let mut placement = Placement {
             rank,
             input: [1; 3],
@@ -194,24 +181,18 @@ impl Window {
             let at = 3 - rank + axis;
             let extent = input[2 + axis];
             let stride = self.stride[axis];
-            let reach = self.dilation[axis]
-                .checked_mul(self.kernel_size[axis] - 1)
+            let reach = (self.dilation[axis].checked_mul(self.kernel_size[axis] - 1))
                 .and_then(|r| r.checked_add(1))
+                .filter(|&r| r <= MAX_EXTENT)
                 .ok_or_else(|| OpError::invalid(format!("kernel {:?} with dilation {:?} is too large", self.kernel_size, self.dilation)))?;
-            let same = || (extent.div_ceil(stride).saturating_sub(1) * stride).saturating_add(reach).saturating_sub(extent);
-            let (before, after) = match self.padding {
-                Padding::Explicit { before, after } => {
-                    if before.len() != rank || after.len() != rank {
-                        return Err(OpError::invalid(format!("padding {before:?}, {after:?} does not have {rank} axes")));
-                    }
-                    (before[axis], after[axis])
-                }
-                Padding::SameUpper => (same() / 2, same() - same() / 2),
-                Padding::SameLower => (same() - same() / 2, same() / 2),
-                Padding::Valid => (0, 0),
-            };
-            let padded = extent.checked_add(before).and_then(|p| p.checked_add(after));
-            let Some(room) = padded.and_then(|p| p.checked_sub(reach)) else {
+            let (before, after) = self.padding_of(axis, extent, reach);
+            let padded = (extent.checked_add(before)).and_then(|p| p.checked_add(after)).filter(|&p| p <= MAX_EXTENT).ok_or_else(|| {
+                OpError::invalid(format!(
+                    "axis {} has {extent} elements with padding {before} + {after}, at most {MAX_EXTENT} can be",
+                    2 + axis
+                ))
+            })?;
+            let Some(room) = padded.checked_sub(reach) else {
                 return Err(OpError::invalid(format!(
                     "kernel {:?} with dilation {:?} spans {reach} on axis {}, more than the input's {extent} with padding {before} + {after}",
                     self.kernel_size,
@@ -229,5 +210,167 @@ impl Window {
             placement.after[at] = after;
         }
         Ok(placement)
+    }
+
+    /// The number of spatial axes, once every attribute has it and none is out of range.
+    fn check(&self, input: &Shape) -> Result<usize, OpError> {
+        let rank = self.kernel_size.len();
+        if input.rank() != rank + 2 {
+            return Err(OpError::invalid(format!(
+                "kernel {:?} has {rank} spatial axes, so the input needs {} axes [N, C, …], got {input}",
+                self.kernel_size,
+                rank + 2
+            )));
+        }
+        if let Some(axis) = input[2..].iter().position(|&extent| extent == 0) {
+            return Err(OpError::invalid(format!("axis {} of the input {input} is empty", 2 + axis)));
+        }
+        for (name, values) in [("kernel size", self.kernel_size), ("stride", self.stride), ("dilation", self.dilation)] {
+            if values.len() != rank {
+                return Err(OpError::invalid(format!(
+                    "{name} {values:?} has {} axes, kernel {:?} has {rank}",
+                    values.len(),
+                    self.kernel_size
+                )));
+            }
+            if values.contains(&0) {
+                return Err(OpError::invalid(format!("{name} {values:?} must be at least 1 on every axis")));
+            }
+            if values.iter().any(|&v| v > MAX_EXTENT) {
+                return Err(OpError::invalid(format!("{name} {values:?} must be at most {MAX_EXTENT} on every axis")));
+            }
+        }
+        match self.padding {
+            Padding::Explicit { before, after } if before.len() != rank || after.len() != rank => {
+                Err(OpError::invalid(format!("padding {before:?}, {after:?} does not have {rank} axes")))
+            }
+            _ => Ok(rank),
+        }
+    }
+
+    /// Padding before and after an axis of `extent` elements for a kernel that spans `reach`.
+    fn padding_of(&self, axis: usize, extent: usize, reach: usize) -> (usize, usize) {
+        let stride = self.stride[axis];
+        let same = ((extent.div_ceil(stride) - 1) * stride + reach).saturating_sub(extent);
+        match self.padding {
+            Padding::Explicit { before, after } => (before[axis], after[axis]),
+            Padding::SameUpper => (same / 2, same - same / 2),
+            Padding::SameLower => (same - same / 2, same / 2),
+            Padding::Valid => (0, 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(kernel_size: impl Into<Spatial>, stride: usize, dilation: usize, padding: Padding, ceil_mode: bool) -> Window {
+        let kernel_size = kernel_size.into();
+        let rank = kernel_size.len();
+        Window { kernel_size, stride: Spatial::splat(rank, stride), dilation: Spatial::splat(rank, dilation), padding, ceil_mode }
+    }
+
+    fn explicit(before: [usize; 1], after: [usize; 1]) -> Padding {
+        Padding::Explicit { before: before.into(), after: after.into() }
+    }
+
+    /// Output extent, padding before and after of a window on one axis.
+    fn line(extent: usize, window: Window) -> (usize, usize, usize) {
+        let p = window.place(&Shape::from([2, 3, extent])).unwrap();
+        assert_eq!((p.rank, p.input, &p.output[..2]), (1, [1, 1, extent], &[1, 1][..]));
+        (p.output[2], p.before[2], p.after[2])
+    }
+
+    fn message(shape: &[usize], window: Window) -> String {
+        window.place(&Shape::from(shape)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn same_padding_at_stride_2_is_per_axis() {
+        // Height 7: ⌈7/2⌉ = 4 windows span 3·2 + 3 = 9, so 2 more than 7; width 10: 5 windows span 8 + 2 = 10, none.
+        let shape = Shape::from([2, 3, 7, 10]);
+        for padding in [Padding::SameUpper, Padding::SameLower] {
+            let p = window([3, 2], 2, 1, padding, false).place(&shape).unwrap();
+            assert_eq!((p.output_dims(), &p.before[1..], &p.after[1..]), (&[4, 5][..], &[1, 0][..], &[1, 0][..]));
+        }
+        // Height 6: 3 windows span 7, one more; width 11: 6 windows span 14, three more.
+        let shape = Shape::from([1, 1, 6, 11]);
+        let p = window([3, 4], 2, 1, Padding::SameUpper, false).place(&shape).unwrap();
+        assert_eq!((p.output_dims(), &p.before[1..], &p.after[1..]), (&[3, 6][..], &[0, 1][..], &[1, 2][..]));
+        let p = window([3, 4], 2, 1, Padding::SameLower, false).place(&shape).unwrap();
+        assert_eq!((p.output_dims(), &p.before[1..], &p.after[1..]), (&[3, 6][..], &[1, 2][..], &[0, 1][..]));
+    }
+
+    #[test]
+    fn same_padding_gives_the_ceiling_of_extent_by_stride() {
+        for extent in 1..12 {
+            for kernel in 1..5 {
+                for (stride, dilation) in [(1, 1), (2, 1), (3, 1), (5, 1), (2, 2), (1, 3)] {
+                    for (padding, ceil_mode) in [(Padding::SameUpper, false), (Padding::SameLower, false), (Padding::SameUpper, true)] {
+                        let (output, ..) = line(extent, window([kernel], stride, dilation, padding, ceil_mode));
+                        assert_eq!(output, extent.div_ceil(stride), "extent {extent}, kernel {kernel}, stride {stride}, {padding:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn ceil_mode_drops_windows_that_start_in_the_trailing_padding() {
+        // Windows start at −1, 1, 3 (inside 5) and 5, which is past the input's last element.
+        assert_eq!(line(5, window([3], 2, 1, explicit([1], [1]), true)), (3, 1, 1));
+        // The last window starts at 4 and reaches 6, beyond input and padding.
+        assert_eq!(line(5, window([3], 2, 1, explicit([0], [1]), true)).0, 3);
+        assert_eq!(line(5, window([3], 2, 1, explicit([0], [0]), true)).0, 2);
+        assert_eq!(line(6, window([3], 2, 1, explicit([0], [0]), true)).0, 3);
+        assert_eq!(line(6, window([3], 2, 1, explicit([0], [0]), false)).0, 2);
+        // A kernel of one with a stride of two on two elements: the second window would start at 2.
+        assert_eq!(line(2, window([1], 2, 1, explicit([0], [0]), true)).0, 1);
+        // A stride larger than everything.
+        assert_eq!(line(4, window([2], 9, 1, explicit([1], [3]), true)).0, 1);
+        assert_eq!(line(6, window([3], 2, 1, Padding::Valid, true)).0, 3);
+    }
+
+    #[test]
+    fn dilation_spreads_the_kernel() {
+        assert_eq!(line(9, window([3], 2, 4, Padding::Valid, false)).0, 1);
+        assert_eq!(line(9, window([3], 2, 3, explicit([2], [1]), false)).0, 3);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_rejected_in_numbers() {
+        let text = message(&[1, 1, 4, 9], window([3, 6], 1, 2, Padding::symmetric([0, 0]), false));
+        assert!(text.contains("spans 5 on axis 2") && text.contains("input's 4 with padding 0 + 0"), "{text}");
+        let text = message(&[1, 1, 5, 9], window([3, 6], 1, 2, Padding::symmetric([0, 0]), false));
+        assert!(text.contains("spans 11 on axis 3") && text.contains("input's 9"), "{text}");
+        let text = message(&[1, 1, 5], window([3, 6], 1, 1, Padding::Valid, false));
+        assert!(text.contains("needs 4 axes [N, C, …], got [1,1,5]"), "{text}");
+        let text = message(&[1, 1, 5, 0], window([3, 6], 1, 1, Padding::SameUpper, false));
+        assert!(text.contains("axis 3 of the input [1,1,5,0] is empty"), "{text}");
+        let text = message(&[1, 1, 5], window([3], 0, 1, Padding::Valid, false));
+        assert!(text.contains("stride [0] must be at least 1"), "{text}");
+        let text = message(&[1, 1, 5], window([0], 1, 1, Padding::Valid, false));
+        assert!(text.contains("kernel size [0] must be at least 1"), "{text}");
+        let text = message(&[1, 1, 5], window([3], 1, 1, Padding::symmetric([1, 1]), false));
+        assert!(text.contains("does not have 1 axes"), "{text}");
+        let text = message(&[1, 1, 5], Window { stride: [1, 2].into(), ..window([3], 1, 1, Padding::Valid, false) });
+        assert!(text.contains("stride [1, 2] has 2 axes, kernel [3] has 1"), "{text}");
+    }
+
+    #[test]
+    fn huge_attributes_do_not_overflow() {
+        let huge = usize::MAX;
+        for w in [
+            window([huge], 1, 1, Padding::Valid, true),
+            window([3], huge, 1, Padding::SameUpper, true),
+            window([3], 1, huge, Padding::SameLower, true),
+            window([1 << 20], 1, 1 << 20, Padding::SameUpper, true),
+            window([3], 1, 1, explicit([huge], [huge]), true),
+            window([3], 1, 1, explicit([1 << 30], [0]), false),
+        ] {
+            assert!(w.place(&Shape::from([1, 1, 5])).is_err(), "{w:?}");
+        }
+        assert_eq!(line(5, window([2], 1 << 30, 1, explicit([(1 << 30) - 7], [2]), true)).0, 1);
     }
 }

@@ -198,13 +198,17 @@ impl Lowerer<'_> {
     }
 
     fn arg_bytes(&self, node: &Node, lowering: &Lowering, arg: &Arg, capabilities: &Capabilities) -> Result<u64, String> {
-        let of = |id: Option<&Option<ValueId>>| match id {
-            Some(Some(id)) => device_bytes(&self.graph.tensor_type(*id), capabilities),
+        let of = |id: Option<&Option<ValueId>>, packing: Packing| match id {
+            Some(Some(id)) => {
+                let ty = self.graph.tensor_type(*id);
+                device_bytes(&TensorType { dtype: packing.dtype(ty.dtype), ..ty }, capabilities)
+            }
             _ => Err("a kernel binds an input that the node leaves out".into()),
         };
         match arg {
-            Arg::Input(i) | Arg::Packed(i, _) => of(node.inputs.get(*i)),
-            Arg::Output(i) => of(node.outputs.get(*i)),
+            Arg::Input(i) => of(node.inputs.get(*i), Packing::AsIs),
+            Arg::Packed(i, packing) => of(node.inputs.get(*i), *packing),
+            Arg::Output(i) => of(node.outputs.get(*i), Packing::AsIs),
             Arg::Scratch(i) => Ok(lowering.scratch[*i]),
             Arg::Unused => Ok(BUFFER_ALIGNMENT),
         }

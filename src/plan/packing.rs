@@ -1,6 +1,6 @@
 //! How constants are reordered, once, into the order a kernel reads them.
 
-use crate::tensor::{Tensor, for_each_dtype};
+use crate::tensor::{DType, Tensor, for_each_dtype};
 
 /// An order of a constant's elements on the GPU.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -20,13 +20,24 @@ pub enum Packing {
         /// What the number of rows is padded to a multiple of.
         multiple: usize,
     },
+    /// Integers as `i32`, which every device has; for values known to fit.
+    Narrow,
 }
 
 impl Packing {
+    /// The element type after packing elements of `dtype`.
+    pub(crate) fn dtype(self, dtype: DType) -> DType {
+        if self == Packing::Narrow { DType::I32 } else { dtype }
+    }
+
     /// The elements of `tensor` in this order.
     pub fn apply(self, tensor: &Tensor) -> Tensor {
         match self {
             Packing::AsIs => tensor.clone(),
+            Packing::Narrow => {
+                let narrow = |x: i64| x.clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+                Tensor::of(tensor.shape(), tensor.to_i64().expect("only integers are narrowed").into_iter().map(narrow).collect())
+            }
             Packing::Transposed { groups, rows, columns, multiple } => {
                 let padded = rows.next_multiple_of(multiple);
                 for_each_dtype!(tensor.data_ref(), values => {
@@ -56,5 +67,12 @@ mod tests {
         assert_eq!(packed.shape().dims(), [2, 3, 4]);
         assert_eq!(packed.data::<i32>().unwrap()[..12], [1, 4, 0, 0, 2, 5, 0, 0, 3, 6, 0, 0]);
         assert_eq!(packed.data::<i32>().unwrap()[12..16], [7, 10, 0, 0]);
+    }
+
+    #[test]
+    fn narrow_keeps_values() {
+        let indices = Tensor::new([2, 2], vec![-1i64, 0, 7, i64::MAX]).unwrap();
+        assert_eq!(Packing::Narrow.apply(&indices), Tensor::new([2, 2], vec![-1i32, 0, 7, i32::MAX]).unwrap());
+        assert_eq!(Packing::Narrow.dtype(indices.dtype()), DType::I32);
     }
 }

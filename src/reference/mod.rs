@@ -1,6 +1,12 @@
 //! The definition of right: every operator as plain loops with `f64` arithmetic, one file per family of `ops/`.
 
 pub(crate) mod activation;
+pub(crate) mod constant;
+pub(crate) mod conv;
+pub(crate) mod layout;
+pub(crate) mod movement;
+pub(crate) mod norm;
+pub(crate) mod pool;
 
 use crate::tensor::Tensor;
 

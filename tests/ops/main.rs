@@ -4,3 +4,8 @@
 mod support;
 
 mod activation;
+mod constant;
+mod layout;
+mod movement;
+mod norm;
+mod pool;

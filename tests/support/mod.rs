@@ -42,6 +42,24 @@ pub fn to_f16(tensor: &Tensor) -> Tensor {
     to_dtype(tensor, DType::F16)
 }
 
+/// A list of axes, extents or positions.
+#[allow(dead_code)]
+pub fn integers(values: &[i64]) -> Tensor {
+    Tensor::vector(values.to_vec())
+}
+
+/// Seeded values of every element type that the GPU stores, where this GPU does.
+#[allow(dead_code)]
+pub fn every_type(seed: u64, shape: impl Into<Shape>) -> Vec<Tensor> {
+    let values = random(seed, shape, -100.0..100.0);
+    let of = |&dtype: &DType| match dtype {
+        DType::Bool => Tensor::new(values.shape(), values.to_f64().iter().map(|x| *x > 0.0).collect()).unwrap(),
+        _ => to_dtype(&values, dtype),
+    };
+    let dtypes = [DType::F32, DType::F16, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8, DType::U16, DType::U32, DType::Bool];
+    dtypes.iter().map(of).collect()
+}
+
 enum Input {
     Runtime(Tensor),
     Constant(Tensor),

@@ -1,0 +1,112 @@
+// y[n, m, oy, ox] = b[m] + Σ_ky Σ_kx Σ_c w[c, ky, kx, m] · x[n, c, oy·sy + ky·dy − top, ox·sx + kx·dx − left], in each group
+//
+// The convolution as a matrix product [M, C·kh·kw] × [C·kh·kw, OH·OW] whose right matrix is never stored.
+// Layout: x [N·groups, C, H, W]; y [N·groups, M, OH·OW]; w [groups, C·kh·kw, M'/4] in vectors of four output channels, M' = M padded
+// with zeros to whole tiles; C and M are channels of one group.
+// One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of four output pixels in registers; the pixels are
+// WORKGROUP_SIZE apart, so that neighbours read neighbouring pixels of x; all read the same address of w.
+// Workgroups: x the tiles of channels, so that the pixels they share stay in cache; y the blocks of pixels; z image and group.
+// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations.
+// Edges: taps in the padding read the plane's first element and count zero; pixels past the end compute on the last one and are not
+// stored; neither are the channels that pad w.
+
+override HAS_BIAS: u32;
+override WORKGROUP_SIZE: u32;
+
+struct Params {
+    in_channels: u32, // of a group
+    in_height: u32,
+    in_width: u32,
+    out_channels: u32, // of a group
+    out_width: u32,
+    out_pixels: u32,
+    kernel_height: u32,
+    kernel_width: u32,
+    stride_y: u32,
+    stride_x: u32,
+    dilation_y: u32,
+    dilation_x: u32,
+    top: u32,
+    left: u32,
+    groups: u32,
+    weight_vectors: u32, // M' / 4
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Element>;
+@group(0) @binding(2) var<storage, read> w: array<Element4>;
+@group(0) @binding(3) var<storage, read> b: array<Element>;
+@group(0) @binding(4) var<storage, read_write> y: array<Element>;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let row = workgroup.x * TILE_ROWS;
+    let first = workgroup.y * (WORKGROUP_SIZE * TILE_VECTORS * 4u) + local;
+    let lanes = vec4<u32>(0u, 1u, 2u, 3u) * WORKGROUP_SIZE;
+    let group = workgroup.z % params.groups;
+    let plane = params.in_height * params.in_width;
+    let taps = params.kernel_height * params.kernel_width;
+
+    // The input row and column of each pixel's first tap; in the padding they are huge, which is outside as well.
+    var first_y: array<vec4<u32>, TILE_VECTORS>;
+    var first_x: array<vec4<u32>, TILE_VECTORS>;
+    for (var v = 0u; v < TILE_VECTORS; v++) {
+        let p = min(first + v * 4u * WORKGROUP_SIZE + lanes, vec4<u32>(params.out_pixels - 1u));
+        first_y[v] = p / params.out_width * params.stride_y - params.top;
+        first_x[v] = p % params.out_width * params.stride_x - params.left;
+    }
+
+    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    for (var tap = 0u; tap < taps; tap++) {
+        var inside: array<vec4<bool>, TILE_VECTORS>;
+        var source: array<vec4<u32>, TILE_VECTORS>;
+        for (var v = 0u; v < TILE_VECTORS; v++) {
+            let in_y = first_y[v] + tap / params.kernel_width * params.dilation_y;
+            let in_x = first_x[v] + tap % params.kernel_width * params.dilation_x;
+            inside[v] = (in_y < vec4<u32>(params.in_height)) & (in_x < vec4<u32>(params.in_width));
+            source[v] = workgroup.z * params.in_channels * plane
+                + select(vec4<u32>(0u), in_y * params.in_width + in_x, inside[v]);
+        }
+        var weight = (group * params.in_channels * taps + tap) * params.weight_vectors + row / 4u;
+        for (var c = 0u; c < params.in_channels; c++) {
+            var pixels: array<Accumulator4, TILE_VECTORS>;
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                let at = source[v];
+                let read = Accumulator4(Element4(x[at.x], x[at.y], x[at.z], x[at.w]));
+                pixels[v] = select(Accumulator4(0), read, inside[v]);
+                source[v] += plane;
+            }
+            for (var r = 0u; r < TILE_ROWS; r += 4u) {
+                let channels = Accumulator4(w[weight + r / 4u]);
+                for (var v = 0u; v < TILE_VECTORS; v++) {
+                    sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
+                    sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
+                    sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
+                    sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
+                }
+            }
+            weight += taps * params.weight_vectors;
+        }
+    }
+
+    for (var r = 0u; r < TILE_ROWS; r++) {
+        let m = row + r;
+        if m >= params.out_channels {
+            break;
+        }
+        var bias = Accumulator(0);
+        if HAS_BIAS != 0u {
+            bias = Accumulator(b[group * params.out_channels + m]);
+        }
+        let target_row = (workgroup.z * params.out_channels + m) * params.out_pixels;
+        for (var v = 0u; v < TILE_VECTORS; v++) {
+            let value = Element4(sum[r * TILE_VECTORS + v] + bias);
+            for (var j = 0u; j < 4u; j++) {
+                let p = first + (v * 4u + j) * WORKGROUP_SIZE;
+                if p < params.out_pixels {
+                    y[target_row + p] = value[j];
+                }
+            }
+        }
+    }
+}

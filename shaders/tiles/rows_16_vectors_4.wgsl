@@ -1,0 +1,4 @@
+// The register tile of one invocation: 16 rows by 16 columns, the columns in vectors of four.
+const TILE_ROWS: u32 = 16u;
+const TILE_VECTORS: u32 = 4u;
+const_assert TILE_ROWS % 4u == 0u;

@@ -1,0 +1,2 @@
+// What one invocation moves: one element.
+alias Unit = Element;

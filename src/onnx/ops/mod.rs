@@ -1,0 +1,163 @@
+//! ONNX operator → [`Op`]: the table, and what its rows read a node with.
+//!
+//! Each row reads every attribute that its operator has in the opsets 7 to 28. Where attributes became inputs in a later
+//! opset, the old form is turned into the new one, so that [`Op`] knows only one.
+
+mod arithmetic;
+mod movement;
+mod norm;
+mod window;
+
+use std::ops::RangeInclusive;
+
+use super::attributes::Attributes;
+use super::external::ExternalData;
+use crate::ops::{Binary, Clip, Expand, Identity, MatMul, Op, PRelu, PoolKind, ReduceFunction, Unary};
+use crate::tensor::{DType, Tensor};
+
+/// What is known of a node's input at load.
+#[derive(Clone, Default)]
+pub(super) struct Input {
+    /// Whether the node gives it.
+    pub given: bool,
+    /// The element type, where it follows from declared ones.
+    pub dtype: Option<DType>,
+    /// The elements, for a constant.
+    pub constant: Option<Tensor>,
+}
+
+/// A node as the rows of the table see it.
+pub(super) struct NodeReader<'a> {
+    /// The version of the operator set.
+    pub opset: i64,
+    /// The attributes.
+    pub attributes: Attributes<'a>,
+    /// The inputs.
+    pub inputs: Vec<Input>,
+    /// For each output, whether anything reads it.
+    pub outputs: Vec<bool>,
+    /// Files that tensors in attributes may refer to.
+    pub external: &'a mut ExternalData,
+    /// Inputs made from attributes: position, name, elements.
+    pub added: Vec<(usize, &'static str, Tensor)>,
+    /// How many inputs [`Op`] takes of the node's.
+    pub kept_inputs: usize,
+    /// How many outputs [`Op`] has of the node's.
+    pub kept_outputs: usize,
+}
+
+impl NodeReader<'_> {
+    /// Adds an input that was an attribute in the node's opset.
+    fn add_input(&mut self, at: usize, name: &'static str, tensor: Tensor) -> Result<(), String> {
+        if self.inputs.get(at).is_some_and(|i| i.given) {
+            return Err(format!("`{name}` is both an input and an attribute"));
+        }
+        self.added.push((at, name, tensor));
+        Ok(())
+    }
+
+    /// Adds the list of integers `name`, an attribute before opset `until`, as an input.
+    fn add_integers(&mut self, at: usize, name: &'static str, until: i64) -> Result<(), String> {
+        if self.opset >= until {
+            return Ok(());
+        }
+        match self.attributes.ints(name)? {
+            Some(values) => self.add_input(at, name, Tensor::vector(values.to_vec())),
+            None => Ok(()),
+        }
+    }
+
+    /// A scalar of the element type that input 0 has.
+    fn scalar(&self, value: f32) -> Result<Tensor, String> {
+        let dtype = self.inputs.first().and_then(|i| i.dtype).unwrap_or(DType::F32);
+        Tensor::from_f64(dtype, [], vec![value.into()]).map_err(|e| e.to_string())
+    }
+}
+
+/// Reads a node: its operator, or what is not supported.
+pub(super) type Build = fn(&mut NodeReader<'_>) -> Result<Op, String>;
+
+/// A row of the table.
+pub(super) struct Row {
+    /// How many inputs the operator takes, in any opset.
+    pub inputs: RangeInclusive<usize>,
+    /// The most outputs that it has, in any opset.
+    pub outputs: usize,
+    /// Reads its attributes.
+    pub build: Build,
+}
+
+const MANY: usize = usize::MAX;
+
+/// The row for an operator of the ONNX domain.
+pub(super) fn row(op_type: &str) -> Option<Row> {
+    let (inputs, outputs, build): (_, _, Build) = match op_type {
+        "Add" => (2..=2, 1, |_| Ok(Binary::Add.into())),
+        "AveragePool" => (1..=1, 1, window::average_pool),
+        "BatchNormalization" => (5..=5, 5, norm::batch),
+        "Cast" => (1..=1, 1, arithmetic::cast),
+        "Clip" => (1..=3, 1, arithmetic::clip),
+        "Concat" => (1..=MANY, 1, movement::concat),
+        "ConstantOfShape" => (1..=1, 1, movement::constant_of_shape),
+        "Conv" => (2..=3, 1, window::conv),
+        "Div" => (2..=2, 1, |_| Ok(Binary::Div.into())),
+        "Dropout" => (1..=3, 2, movement::dropout),
+        "Erf" => (1..=1, 1, |_| Ok(Unary::Erf.into())),
+        "Exp" => (1..=1, 1, |_| Ok(Unary::Exp.into())),
+        "Expand" => (2..=2, 1, |_| Ok(Expand.into())),
+        "Flatten" => (1..=1, 1, movement::flatten),
+        "Gather" => (2..=2, 1, movement::gather),
+        "Gelu" => (1..=1, 1, arithmetic::gelu),
+        "Gemm" => (2..=3, 1, arithmetic::gemm),
+        "GlobalAveragePool" => (1..=1, 1, |_| Ok(window::global_pool(PoolKind::Average))),
+        "GlobalMaxPool" => (1..=1, 1, |_| Ok(window::global_pool(PoolKind::Max))),
+        "GroupNormalization" => (3..=3, 1, norm::group),
+        "HardSigmoid" => (1..=1, 1, arithmetic::hard_sigmoid),
+        "HardSwish" => (1..=1, 1, |_| Ok(Unary::HardSwish.into())),
+        "Identity" => (1..=1, 1, |_| Ok(Identity.into())),
+        "InstanceNormalization" => (3..=3, 1, norm::instance),
+        "LayerNormalization" => (2..=3, 3, norm::layer),
+        "LeakyRelu" => (1..=1, 1, arithmetic::leaky_relu),
+        "LogSoftmax" => (1..=1, 1, |node| norm::softmax(node, true)),
+        "MatMul" => (2..=2, 1, |_| Ok(MatMul.into())),
+        "MaxPool" => (1..=1, 2, window::max_pool),
+        "Mul" => (2..=2, 1, |_| Ok(Binary::Mul.into())),
+        "PRelu" => (2..=2, 1, |_| Ok(PRelu.into())),
+        "Pad" => (1..=4, 1, movement::pad),
+        "Pow" => (2..=2, 1, |_| Ok(Binary::Pow.into())),
+        "ReduceMax" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Max, 18)),
+        "ReduceMean" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Mean, 18)),
+        "ReduceSum" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Sum, 13)),
+        "Relu" => (1..=1, 1, |_| Ok(Unary::Relu.into())),
+        "Reshape" => (2..=2, 1, movement::reshape),
+        "Shape" => (1..=1, 1, movement::shape),
+        "Sigmoid" => (1..=1, 1, |_| Ok(Unary::Sigmoid.into())),
+        "Slice" => (1..=5, 1, movement::slice),
+        "Softmax" => (1..=1, 1, |node| norm::softmax(node, false)),
+        "Split" => (1..=2, MANY, movement::split),
+        "Sqrt" => (1..=1, 1, |_| Ok(Unary::Sqrt.into())),
+        "Squeeze" => (1..=2, 1, movement::squeeze),
+        "Sub" => (2..=2, 1, |_| Ok(Binary::Sub.into())),
+        "Tanh" => (1..=1, 1, |_| Ok(Unary::Tanh.into())),
+        "Transpose" => (1..=1, 1, movement::transpose),
+        "Unsqueeze" => (1..=2, 1, movement::unsqueeze),
+        _ => return None,
+    };
+    Some(Row { inputs, outputs, build })
+}
+
+/// Reads a node of the ONNX domain strictly: counts of inputs and outputs, and every attribute.
+pub(super) fn read(op_type: &str, node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let Row { inputs, outputs, build } = row(op_type).ok_or("operator is not supported")?;
+    let (given, named) = (node.inputs.len(), node.outputs.len());
+    if !inputs.contains(&given) {
+        let few = if given < *inputs.start() { format!("at least {}", inputs.start()) } else { format!("at most {}", inputs.end()) };
+        return Err(format!("has {given} inputs, {few} are supported"));
+    }
+    if named > outputs {
+        return Err(format!("has {named} outputs, at most {outputs} are supported"));
+    }
+    let op = build(node)?;
+    std::mem::replace(&mut node.attributes, Attributes::new(&[])).finish()?;
+    Ok(op)
+}

@@ -1,0 +1,77 @@
+//! Convolution and pooling.
+
+use super::NodeReader;
+use crate::ops::{AveragePool, Conv, GlobalPool, MaxPool, Op, Padding, PoolKind, Spatial, Window};
+
+/// One number per spatial axis.
+fn spatial(node: &mut NodeReader<'_>, name: &str) -> Result<Option<Spatial>, String> {
+    let Some(values) = node.attributes.extents(name)? else { return Ok(None) };
+    let spatial = Spatial::from_slice(&values);
+    spatial.map(Some).ok_or_else(|| format!("attribute `{name}` {values:?} with other than 1 to 3 spatial axes is not supported"))
+}
+
+fn padding(node: &mut NodeReader<'_>) -> Result<Padding, String> {
+    let pads = node.attributes.extents("pads")?.filter(|pads| !pads.is_empty());
+    let padding = match node.attributes.string("auto_pad")?.unwrap_or("NOTSET") {
+        "" | "NOTSET" => {
+            let Some(pads) = pads else { return Ok(Padding::Valid) };
+            let (before, after) = pads.split_at(pads.len() / 2);
+            let before = Spatial::from_slice(before).filter(|_| before.len() == after.len());
+            return match (before, Spatial::from_slice(after)) {
+                (Some(before), Some(after)) => Ok(Padding::Explicit { before, after }),
+                _ => Err(format!("attribute `pads` must have two numbers for each of 1 to 3 spatial axes, got {pads:?}")),
+            };
+        }
+        "SAME_UPPER" => Padding::SameUpper,
+        "SAME_LOWER" => Padding::SameLower,
+        "VALID" => Padding::Valid,
+        other => return Err(format!("attribute `auto_pad` {other} is not supported")),
+    };
+    match pads {
+        Some(pads) if pads.iter().any(|&p| p != 0) => Err(format!("has both `auto_pad` and `pads` {pads:?}")),
+        _ => Ok(padding),
+    }
+}
+
+fn window(node: &mut NodeReader<'_>) -> Result<Window, String> {
+    let kernel_size = spatial(node, "kernel_shape")?.ok_or("attribute `kernel_shape` is missing")?;
+    let ones = Spatial::splat(kernel_size.len(), 1);
+    Ok(Window {
+        kernel_size,
+        stride: spatial(node, "strides")?.unwrap_or(ones),
+        dilation: spatial(node, "dilations")?.unwrap_or(ones),
+        padding: padding(node)?,
+        ceil_mode: node.attributes.flag("ceil_mode", false)?,
+    })
+}
+
+pub(super) fn conv(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let conv = Conv {
+        stride: spatial(node, "strides")?,
+        dilation: spatial(node, "dilations")?,
+        padding: padding(node)?,
+        groups: node.attributes.count("group")?.unwrap_or(1),
+    };
+    // The weight says the kernel size; a weight that is computed can only be trusted to agree.
+    if let Some(kernel) = spatial(node, "kernel_shape")?
+        && let Some(weight) = node.inputs.get(1).and_then(|i| i.constant.as_ref())
+        && weight.shape().get(2..) != Some(&*kernel)
+    {
+        return Err(format!("attribute `kernel_shape` {kernel:?} does not fit the weight {}", weight.shape()));
+    }
+    Ok(conv.into())
+}
+
+pub(super) fn max_pool(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let column_major = node.attributes.flag("storage_order", false)?;
+    Ok(MaxPool { window: window(node)?, column_major }.into())
+}
+
+pub(super) fn average_pool(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let count_include_pad = node.attributes.flag("count_include_pad", false)?;
+    Ok(AveragePool { window: window(node)?, count_include_pad }.into())
+}
+
+pub(super) fn global_pool(kind: PoolKind) -> Op {
+    GlobalPool { kind }.into()
+}

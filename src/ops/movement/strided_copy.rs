@@ -1,0 +1,104 @@
+//! The kernel behind most of this family: a copy between two strided walks.
+
+use super::{AXES, UNITS, addressable, axes_override, data, strides, unit};
+use crate::plan::{
+    ANY_ELEMENT, Access, Arg, Dispatch, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, WORKGROUP_SIZE, collapse,
+    dims_array, params, part, workgroups_1d,
+};
+use crate::shape::Shape;
+
+params! {
+    pub(crate) struct StridedCopyParams {
+        dims: [[u32; 4]; 2],
+        input_strides: [[u32; 4]; 2],
+        output_strides: [[u32; 4]; 2],
+        units: u32,
+        input_offset: u32,
+        output_offset: u32,
+    }
+}
+
+pub(crate) static STRIDED_COPY: Kernel = Kernel {
+    name: "strided_copy",
+    body: part!("strided_copy.wgsl"),
+    parts: &[INDEX],
+    types: &[ANY_ELEMENT],
+    tiles: UNITS,
+    overrides: &[AXES, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
+    params: StridedCopyParams::LAYOUT,
+    bindings: &[Access::Read, Access::Write],
+};
+
+/// Elements of one tensor in the order of a copy: `offset + Σ i_k · strides_k`.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Walk {
+    pub offset: usize,
+    pub strides: Vec<i64>,
+}
+
+impl Walk {
+    /// All elements of a dense tensor in row-major order.
+    pub(super) fn dense(shape: &Shape) -> Self {
+        Self { offset: 0, strides: strides(shape) }
+    }
+}
+
+/// `output[o_offset + Σ i_k·o_k] = input[i_offset + Σ i_k·i_k]` for every `i` below `dims`.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct StridedCopy {
+    pub dims: Vec<usize>,
+    pub input: Walk,
+    pub output: Walk,
+}
+
+impl StridedCopy {
+    /// A node that is one copy of input 0 which fills output 0, or a view where it would copy everything in order.
+    pub(super) fn lower(self, context: &LowerContext<'_>) -> Result<Lowered, String> {
+        if self.keeps_order() && data(context)?.shape.elements() == context.outputs[0].shape.elements() {
+            return Ok(Lowered::View);
+        }
+        let dispatches = vec![self.dispatch(context, Arg::Input(0), Arg::Output(0))?];
+        Ok(Lowered::Kernels(vec![Lowering { dispatches, scratch: vec![] }]))
+    }
+
+    /// Whether this copies the first elements of the input, in order, to the first elements of the output.
+    fn keeps_order(&self) -> bool {
+        let space = collapse(&self.dims, &[self.input.strides.clone(), self.output.strides.clone()]);
+        let contiguous = space.dims == [1] || space.dims.len() == 1 && space.strides == [[1], [1]];
+        contiguous && self.input.offset == 0 && self.output.offset == 0
+    }
+
+    /// The dispatch of this copy between two of the node's tensors, both of which have output 0's element type.
+    pub(super) fn dispatch(&self, context: &LowerContext<'_>, input: Arg, output: Arg) -> Result<Dispatch<Arg>, String> {
+        for shape in context.inputs.inputs.iter().flatten().map(|o| o.shape).chain(context.outputs.iter().map(|t| &t.shape)) {
+            addressable(shape)?;
+        }
+        let elem = context.elem(context.outputs[0].dtype)?;
+        let mut space = collapse(&self.dims, &[self.input.strides.clone(), self.output.strides.clone()]);
+        let innermost = space.dims.len() - 1;
+        let four = space.dims[innermost].is_multiple_of(4)
+            && self.input.offset.is_multiple_of(4)
+            && self.output.offset.is_multiple_of(4)
+            && space.strides.iter().all(|s| s[innermost] == 1 && s[..innermost].iter().all(|stride| stride % 4 == 0));
+        let (tile, per_unit) = unit(four);
+        if four {
+            space.dims[innermost] /= 4;
+            space.strides.iter_mut().flat_map(|s| &mut s[..innermost]).for_each(|stride| *stride /= 4);
+        }
+        let axes = axes_override(space.dims.len())?;
+        let array = |values: &[i64], fill| dims_array(values.iter().copied(), fill).ok_or("too many axes");
+        let dims: Vec<i64> = space.dims.iter().map(|&extent| extent as i64).collect();
+        let units = space.dims.iter().product();
+        let params = StridedCopyParams {
+            dims: array(&dims, 1)?,
+            input_strides: array(&space.strides[0], 0)?,
+            output_strides: array(&space.strides[1], 0)?,
+            units: units as u32,
+            input_offset: (self.input.offset / per_unit) as u32,
+            output_offset: (self.output.offset / per_unit) as u32,
+        };
+        let workgroups = workgroups_1d(units, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
+        let variant = Variant { kernel: &STRIDED_COPY, types: vec![elem], tile, overrides: vec![axes, WORKGROUP_SIZE] };
+        Ok(Dispatch { variant, params: bytemuck::bytes_of(&params).to_vec(), bindings: vec![input, output], workgroups })
+    }
+}

@@ -1,0 +1,246 @@
+use macula::ops::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
+use macula::{DType, Shape, Tensor};
+
+use crate::support::{case, random, to_dtype, to_f16};
+
+const EPS: f32 = 1e-5;
+
+fn batch() -> BatchNormalization {
+    BatchNormalization { eps: EPS, momentum: 0.9, training: false }
+}
+
+fn group(groups: usize) -> GroupNormalization {
+    GroupNormalization { groups, eps: EPS }
+}
+
+fn layer(axis: i64) -> LayerNormalization {
+    LayerNormalization { axis, eps: EPS }
+}
+
+const INSTANCE: InstanceNormalization = InstanceNormalization { eps: EPS };
+
+/// Mean 1e4, variance 1: uniform over √12.
+fn far_from_zero(seed: u64, shape: impl Into<Shape>) -> Tensor {
+    random(seed, shape, 9998.268..10001.732)
+}
+
+fn vectors(channels: usize) -> [Tensor; 4] {
+    [random(1, [channels], -2.0..2.0), random(2, [channels], -1.0..1.0), random(3, [channels], -1.0..1.0), random(4, [channels], 0.1..3.0)]
+}
+
+#[test]
+fn batch_norm() {
+    for (seed, shape) in [vec![2, 3, 5, 7], vec![3, 5, 4, 8], vec![2, 7], vec![5], vec![2, 3, 1], vec![2, 3, 2, 3, 5], vec![1, 9, 1, 2]]
+        .into_iter()
+        .enumerate()
+    {
+        let [scale, bias, mean, var] = vectors(if shape.len() == 1 { 1 } else { shape[1] });
+        let x = random(seed as u64, shape, -4.0..4.0);
+        let constants = case(batch()).runtime(x.clone());
+        constants.constant(scale.clone()).constant(bias.clone()).constant(mean.clone()).constant(var.clone()).check();
+        let halves = [&x, &scale, &bias, &mean, &var].map(to_f16);
+        halves.into_iter().fold(case(batch()), |c, t| c.runtime(t)).check();
+        [x, scale, bias, mean, var].into_iter().fold(case(batch()), |c, t| c.runtime(t)).check();
+    }
+}
+
+#[test]
+fn batch_norm_far_from_zero_and_without_variance() {
+    let [scale, bias, ..] = vectors(3);
+    let mean = random(5, [3], 9999.0..10001.0);
+    let var = Tensor::new([3], vec![1.0, 0.0, 1e-12f32]).unwrap();
+    let x = far_from_zero(6, [2, 3, 5, 7]);
+    [x, scale, bias, mean, var].into_iter().fold(case(batch()), |c, t| c.runtime(t)).check();
+}
+
+#[test]
+fn batch_norm_of_mixed_types_and_in_training_is_on_the_cpu() {
+    let x = random(7, [3, 4, 5, 7], -4.0..4.0);
+    let mixed = case(batch()).runtime(to_f16(&x));
+    vectors(4).into_iter().fold(mixed, |c, t| c.runtime(t)).check_on_cpu();
+    let training = case(BatchNormalization { training: true, ..batch() }).runtime(x).outputs(3);
+    vectors(4).into_iter().fold(training, |c, t| c.runtime(t)).check_on_cpu();
+}
+
+#[test]
+fn instance_norm() {
+    for (seed, shape) in [vec![2, 3, 5, 7], vec![3, 2, 17], vec![1, 5, 1], vec![2, 3, 2, 3, 5], vec![2, 2, 23, 25]].into_iter().enumerate()
+    {
+        let [scale, bias, ..] = vectors(shape[1]);
+        let x = random(seed as u64, shape, -4.0..4.0);
+        case(INSTANCE).runtime(to_f16(&x)).constant(to_f16(&scale)).constant(to_f16(&bias)).check();
+        case(INSTANCE).runtime(x).runtime(scale).runtime(bias).check();
+    }
+}
+
+#[test]
+fn group_norm() {
+    for (seed, (shape, groups)) in [
+        (vec![2, 6, 5, 7], 2),
+        (vec![3, 6, 5, 7], 3),
+        (vec![2, 6, 3, 5], 1),
+        (vec![2, 6, 3, 5], 6),
+        (vec![3, 8, 13], 4),
+        (vec![3, 8], 2),
+        (vec![2, 4, 2, 3, 5], 2),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let x = random(seed as u64, shape.clone(), -4.0..4.0);
+        // A scale for each channel, and, as opset 18 had it, for each group.
+        for scales in [shape[1], groups] {
+            let [scale, bias, ..] = vectors(scales);
+            case(group(groups)).runtime(to_f16(&x)).constant(to_f16(&scale)).constant(to_f16(&bias)).check();
+            case(group(groups)).runtime(x.clone()).runtime(scale).constant(bias).check();
+        }
+    }
+}
+
+#[test]
+fn layer_norm() {
+    for (seed, (shape, axis)) in [
+        (vec![3, 5, 7], -1),
+        (vec![2, 3, 5, 7], 1),
+        (vec![2, 3, 5, 7], 2),
+        (vec![2, 5, 4], 0),
+        (vec![9], -1),
+        (vec![4, 1], 1),
+        (vec![7, 96], -1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let at = if axis < 0 { shape.len() - 1 } else { axis as usize };
+        let normalized = shape[at..].to_vec();
+        let (x, scale) = (random(seed as u64, shape, -4.0..4.0), random(1, normalized.clone(), -2.0..2.0));
+        let bias = random(2, normalized, -1.0..1.0);
+        case(layer(axis)).runtime(x.clone()).constant(scale.clone()).check();
+        case(layer(axis)).runtime(x.clone()).constant(scale.clone()).absent().check();
+        case(layer(axis)).runtime(to_f16(&x)).constant(to_f16(&scale)).constant(to_f16(&bias)).check();
+        case(layer(axis)).runtime(x.clone()).runtime(scale.clone()).runtime(bias.clone()).check();
+        case(layer(axis)).runtime(x).runtime(scale).runtime(bias).outputs(3).check_on_cpu();
+    }
+}
+
+#[test]
+fn layer_norm_broadcasts_scale_and_bias() {
+    let x = random(3, [2, 3, 5, 7], -4.0..4.0);
+    for (scale, bias) in [
+        (vec![7], vec![5, 7]),
+        (vec![1], vec![3, 1, 7]),
+        (vec![3, 5, 7], vec![1]),
+        (vec![3, 1, 1], vec![]),
+        (vec![1, 3, 5, 7], vec![5, 1]),
+        (vec![2, 1, 5, 1], vec![2, 3, 5, 7]),
+    ] {
+        let (scale, bias) = (random(4, scale, -2.0..2.0), random(5, bias, -1.0..1.0));
+        case(layer(1)).runtime(x.clone()).runtime(scale).constant(bias).check();
+    }
+}
+
+#[test]
+fn statistics_hold_far_from_zero() {
+    let [scale, bias, ..] = vectors(6);
+    // Rows below, at and above the workgroup's size, and long ones.
+    for (seed, shape) in [[2, 6, 1, 2], [2, 6, 7, 9], [2, 6, 8, 32], [1, 6, 100, 103]].into_iter().enumerate() {
+        let x = far_from_zero(seed as u64, shape);
+        case(INSTANCE).runtime(x.clone()).constant(scale.clone()).constant(bias.clone()).check();
+        case(group(2)).runtime(x.clone()).constant(scale.clone()).constant(bias.clone()).check();
+        let whole = random(5, [6, shape[2], shape[3]], -2.0..2.0);
+        case(layer(1)).runtime(x.clone()).constant(whole).check();
+        // The outputs have mean 0 and variance 1 whatever the inputs had.
+        let op = macula::ops::Op::from(group(1));
+        let ones = [Tensor::full([6], 1f32), Tensor::full([6], 0f32)];
+        let y = op.operator().reference(&[Some(&x), Some(&ones[0]), Some(&ones[1])], 1).unwrap()[0].to_f64();
+        let n = y.len() as f64;
+        let mean = y.iter().sum::<f64>() / n;
+        let var = y.iter().map(|v| v * v).sum::<f64>() / n;
+        assert!(mean.abs() < 1e-6 && (var - 1.0).abs() < 1e-4, "{shape:?}: {mean} {var}");
+    }
+}
+
+#[test]
+fn large_maps() {
+    let x = far_from_zero(6, [1, 2, 181, 190]);
+    let [scale, bias, ..] = vectors(2);
+    case(INSTANCE).runtime(x.clone()).constant(scale.clone()).constant(bias.clone()).check();
+    case(group(1)).runtime(x).constant(scale.clone()).constant(bias.clone()).check();
+    case(INSTANCE).runtime(random(7, [1, 2, 512, 513], -1.0..3.0)).constant(scale).constant(bias).check();
+}
+
+#[test]
+fn no_variance_is_the_bias() {
+    let [scale, bias, ..] = vectors(6);
+    for value in [0.0, 0.1f32, -7e4] {
+        let x = Tensor::full([2, 6, 37, 41], value);
+        case(group(3)).runtime(x.clone()).constant(scale.clone()).constant(bias.clone()).check();
+        case(INSTANCE).runtime(x.clone()).constant(scale.clone()).constant(bias.clone()).check();
+        case(layer(-1)).runtime(x).constant(random(8, [41], -1.0..1.0)).constant(random(9, [41], 0.5..1.0)).check();
+    }
+}
+
+#[test]
+fn instances_are_groups_of_one_channel_and_layers_one_group() {
+    let x = random(9, [2, 6, 5, 7], -4.0..4.0);
+    let [scale, bias, ..] = vectors(6);
+    let run = |op: macula::ops::Op, inputs: &[&Tensor]| {
+        let mut b = macula::GraphBuilder::new("norm");
+        let ids: Vec<_> = inputs.iter().enumerate().map(|(i, t)| b.input(format!("in{i}"), t.dtype(), t.shape().to_vec())).collect();
+        let y = b.node("norm", op, &ids).unwrap();
+        b.output("y", y);
+        let session = crate::support::gpu().compile(b.finish().unwrap()).unwrap();
+        let named: Vec<_> = ["in0", "in1", "in2"].into_iter().zip(inputs).map(|(n, t)| (n, t.view())).collect();
+        session.run(&named).unwrap().into_iter().next().unwrap()
+    };
+    let close = |a: &Tensor, b: &Tensor| a.to_f64().iter().zip(b.to_f64()).all(|(a, b)| (a - b).abs() < 1e-5);
+    assert!(close(&run(INSTANCE.into(), &[&x, &scale, &bias]), &run(group(6).into(), &[&x, &scale, &bias])));
+    let (ones, zeros) = (Tensor::full([6], 1f32), Tensor::full([6], 0f32));
+    let layer = run(layer(1).into(), &[&x, &Tensor::full([6, 5, 7], 1f32)]);
+    assert!(close(&layer, &run(group(1).into(), &[&x, &ones, &zeros])));
+    assert!(!close(&layer, &run(group(2).into(), &[&x, &ones, &zeros])));
+}
+
+#[test]
+fn shape_rules() {
+    let x = random(10, [2, 6, 5, 7], -4.0..4.0);
+    let v = |n: usize| random(11, [n], 0.0..1.0);
+    case(batch())
+        .runtime(x.clone())
+        .runtime(v(6))
+        .runtime(v(6))
+        .runtime(v(5))
+        .runtime(v(6))
+        .fails_with("`input_mean` has shape [5], expected [6] (channels)");
+    case(batch()).runtime(x.clone()).runtime(v(6)).runtime(v(6)).runtime(v(6)).fails_with("input 4 (`input_var`) is missing");
+    case(batch())
+        .runtime(x.clone())
+        .runtime(v(6))
+        .runtime(v(6))
+        .runtime(v(6))
+        .runtime(v(6))
+        .outputs(2)
+        .fails_with("has 1 outputs, the node names 2");
+    case(INSTANCE).runtime(x.clone()).runtime(v(6)).runtime(v(7)).fails_with("`B` has shape [7], expected [6] (channels)");
+    case(INSTANCE).runtime(random(12, [2, 6], 0.0..1.0)).runtime(v(6)).runtime(v(6)).fails_with("at least 3 axes [N, C, …], got [2,6]");
+    case(group(4)).runtime(x.clone()).runtime(v(6)).runtime(v(6)).fails_with("6 channels do not divide into 4 groups");
+    case(group(0)).runtime(x.clone()).runtime(v(6)).runtime(v(6)).fails_with("6 channels do not divide into 0 groups");
+    case(group(3))
+        .runtime(x.clone())
+        .runtime(v(2))
+        .runtime(v(2))
+        .fails_with("`scale` has shape [2], expected [6] (channels) or [3] (groups)");
+    case(group(3)).runtime(x.clone()).runtime(v(6)).runtime(v(3)).fails_with("`bias` has shape [3], expected [6] (as `scale`)");
+    case(group(3))
+        .runtime(x.clone())
+        .runtime(to_dtype(&v(6), DType::F64))
+        .runtime(v(6))
+        .fails_with("input 1 (`scale`) is f64, expected f32");
+    case(layer(4)).runtime(x.clone()).runtime(v(7)).fails_with("axis 4 is out of range for [2,6,5,7]");
+    case(layer(1)).runtime(x.clone()).runtime(v(5)).fails_with("`Scale` of shape [5] does not broadcast to [2,6,5,7]");
+    case(layer(1))
+        .runtime(x)
+        .runtime(v(7))
+        .runtime(random(13, [1, 2, 6, 5, 7], 0.0..1.0))
+        .fails_with("`B` of shape [1,2,6,5,7] does not broadcast");
+}

@@ -1,0 +1,237 @@
+//! Sessions as a program uses them: names, shapes that change, threads, futures, encoded runs, errors, a lost device.
+
+mod support;
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::Poll;
+
+use macula::ops::Unary;
+use macula::plan::Placed;
+use macula::{CompileOptions, DType, Device, Dim, Error, GpuTensor, Graph, GraphBuilder, Tensor, TensorType};
+use support::{gpu, random};
+
+/// Two inputs, two outputs, a free batch: `p = sigmoid(relu(a))`, `q = exp(b)`.
+fn network() -> Graph {
+    let mut b = GraphBuilder::new("two in, two out");
+    let first = b.input("a", DType::F32, [Dim::from("N"), 3.into(), 5.into()]);
+    let second = b.input("b", DType::F32, [Dim::from("N"), 7.into()]);
+    let relu = b.node("relu", Unary::Relu, &[first]).unwrap();
+    let p = b.node("sigmoid", Unary::Sigmoid, &[relu]).unwrap();
+    let q = b.node("exp", Unary::Exp, &[second]).unwrap();
+    b.output("p", p);
+    b.output("q", q);
+    b.finish().unwrap()
+}
+
+fn devices() -> [Device; 2] {
+    [Device::cpu(), gpu().clone()]
+}
+
+#[test]
+fn inputs_and_outputs_go_by_name_and_batches_may_change() {
+    for device in devices() {
+        let session = device.compile(network()).unwrap();
+        for batch in [1, 4, 2, 4] {
+            let (a, b) = (random(1, [batch, 3, 5], -2.0..2.0), random(2, [batch, 7], -2.0..2.0));
+            let outputs = session.run(&[("b", b.view()), ("a", a.view())]).unwrap();
+            assert_eq!(
+                outputs.iter().map(|(name, t)| (name, t.shape().to_vec())).collect::<Vec<_>>(),
+                [("p", vec![batch, 3, 5]), ("q", vec![batch, 7])]
+            );
+            let (x, y) = (a.data::<f32>().unwrap(), outputs.get("p").unwrap().data::<f32>().unwrap());
+            assert!(x.iter().zip(y).all(|(x, y)| (1.0 / (1.0 + (-x.max(0.0)).exp()) - y).abs() < 1e-5));
+            assert!(outputs.get("r").is_none());
+        }
+    }
+}
+
+#[test]
+fn inputs_that_do_not_fit_are_named() {
+    for device in devices() {
+        let session = device.compile(network()).unwrap();
+        let (a, b) = (random(1, [2, 3, 5], 0.0..1.0), random(2, [2, 7], 0.0..1.0));
+        let wrong_type = Tensor::full([2, 7], 1i64);
+        let wrong_shape = random(2, [2, 8], 0.0..1.0);
+        let wrong_batch = random(2, [3, 7], 0.0..1.0);
+        let empty = random(2, [0, 7], 0.0..1.0);
+        let cases: [(&[(&str, &Tensor)], &[&str]); 7] = [
+            (&[("a", &a)], &["`b`", "missing", "`a`, `b`"]),
+            (&[("a", &a), ("c", &b)], &["`c`", "no such input"]),
+            (&[("a", &a), ("b", &b), ("b", &b)], &["`b`", "twice"]),
+            (&[("a", &a), ("b", &wrong_type)], &["`b`", "f32[N,7]", "i64[2,7]"]),
+            (&[("a", &a), ("b", &wrong_shape)], &["`b`", "f32[N,7]", "f32[2,8]"]),
+            (&[("a", &a), ("b", &wrong_batch)], &["`b`", "`N` is 3", "2 in input `a`"]),
+            (&[("a", &a), ("b", &empty)], &["`b`", "empty"]),
+        ];
+        for (inputs, texts) in cases {
+            let views: Vec<_> = inputs.iter().map(|(n, t)| (*n, t.view())).collect();
+            let message = session.run(&views).unwrap_err().to_string();
+            assert!(texts.iter().all(|t| message.contains(t)), "{message} lacks one of {texts:?}");
+        }
+    }
+}
+
+#[test]
+fn threads_share_a_session_and_agree_bit_by_bit() {
+    for device in devices() {
+        let session = device.compile(network()).unwrap();
+        let (a, b) = (random(1, [2, 3, 5], -2.0..2.0), random(2, [2, 7], -2.0..2.0));
+        let alone = session.run(&[("a", a.view()), ("b", b.view())]).unwrap().into_tensors();
+        std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        (0..5).map(|_| session.run(&[("a", a.view()), ("b", b.view())]).unwrap().into_tensors()).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            for run in runs {
+                assert!(run.join().unwrap().iter().all(|outputs| *outputs == alone));
+            }
+        });
+    }
+}
+
+#[test]
+fn two_futures_are_in_flight_at_once() {
+    for device in devices() {
+        let session = device.compile(network()).unwrap();
+        let (a, b, c) = (random(1, [2, 3, 5], -2.0..2.0), random(2, [2, 7], -2.0..2.0), random(3, [2, 7], -2.0..2.0));
+        let (first_inputs, second_inputs) = ([("a", a.view()), ("b", b.view())], [("a", a.view()), ("b", c.view())]);
+        let (mut first, mut second) = (pin!(session.run_async(&first_inputs)), pin!(session.run_async(&second_inputs)));
+        let (mut done_first, mut done_second) = (None, None);
+        pollster::block_on(std::future::poll_fn(|cx| {
+            if done_first.is_none() {
+                if let Poll::Ready(outputs) = first.as_mut().poll(cx) {
+                    done_first = Some(outputs);
+                }
+            }
+            if done_second.is_none() {
+                if let Poll::Ready(outputs) = second.as_mut().poll(cx) {
+                    done_second = Some(outputs);
+                }
+            }
+            if done_first.is_some() && done_second.is_some() { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        let (first, second) = (done_first.unwrap().unwrap().into_tensors(), done_second.unwrap().unwrap().into_tensors());
+        assert_eq!(first, session.run(&first_inputs).unwrap().into_tensors());
+        assert_eq!(second, session.run(&second_inputs).unwrap().into_tensors());
+        assert_ne!(first[1], second[1]);
+    }
+}
+
+#[test]
+fn sessions_and_futures_cross_threads() {
+    fn crosses<T: Send>(_: &T) {}
+    fn shared<T: Sync>(_: &T) {}
+    let session = Device::cpu().compile(network()).unwrap();
+    crosses(&session);
+    shared(&session);
+    crosses(&session.run_async(&[]));
+}
+
+/// A program's own device with just WebGPU's default limits.
+fn own_device() -> (wgpu::Device, wgpu::Queue) {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
+    pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap()
+}
+
+#[test]
+fn encoded_runs_stay_on_the_gpu() {
+    let (device, queue) = own_device();
+    let session = Device::from_wgpu(device.clone(), queue.clone()).unwrap().compile(network()).unwrap();
+    let (a, b) = (random(1, [2, 3, 5], -2.0..2.0), random(2, [2, 7], -2.0..2.0));
+    let buffer = |size, usage| device.create_buffer(&wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: false });
+    let (source, target) =
+        (wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST, wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST);
+    let (in_a, in_b, out_q) = (buffer(128, source), buffer(64, source), buffer(64, target));
+    let read_back = buffer(64, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
+    queue.write_buffer(&in_a, 0, a.bytes());
+    queue.write_buffer(&in_b, 0, b.bytes());
+    let mut encoder = device.create_command_encoder(&Default::default());
+    let inputs = [
+        ("a", GpuTensor { buffer: &in_a, ty: TensorType::new(DType::F32, [2, 3, 5]) }),
+        ("b", GpuTensor { buffer: &in_b, ty: TensorType::new(DType::F32, [2, 7]) }),
+    ];
+    session.encode(&mut encoder, &inputs, &[("q", &out_q)]).unwrap();
+    encoder.copy_buffer_to_buffer(&out_q, 0, &read_back, 0, 64);
+    queue.submit([encoder.finish()]);
+    read_back.map_async(wgpu::MapMode::Read, .., |mapped| mapped.unwrap());
+    device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+    let bytes = read_back.get_mapped_range(..).unwrap()[..56].to_vec();
+    let expected = session.run(&[("a", a.view()), ("b", b.view())]).unwrap();
+    assert_eq!(bytes, expected.get("q").unwrap().bytes());
+
+    let small = buffer(32, target);
+    let mut encoder = device.create_command_encoder(&Default::default());
+    let message = session.encode(&mut encoder, &inputs, &[("q", &small)]).unwrap_err().to_string();
+    assert!(message.contains("`q`") && message.contains("32 bytes") && message.contains("64"), "{message}");
+    let unusable = buffer(64, wgpu::BufferUsages::STORAGE);
+    let message = session.encode(&mut encoder, &inputs, &[("q", &unusable)]).unwrap_err().to_string();
+    assert!(message.contains("COPY_DST"), "{message}");
+    assert!(session.encode(&mut encoder, &inputs, &[("nobody", &out_q)]).unwrap_err().to_string().contains("`nobody`"));
+}
+
+#[test]
+fn the_cpu_device_encodes_nothing_and_says_so() {
+    let (device, _queue) = own_device();
+    let session = Device::cpu().compile(network()).unwrap();
+    let mut encoder = device.create_command_encoder(&Default::default());
+    assert!(matches!(session.encode(&mut encoder, &[], &[]), Err(Error::Device(_))));
+}
+
+/// A network of which nothing has a kernel: WGSL has no `f64`.
+fn double_precision() -> Graph {
+    let mut b = GraphBuilder::new("doubles");
+    let x = b.input("x", DType::F64, [2, 3]);
+    let y = b.node("exp in f64", Unary::Exp, &[x]).unwrap();
+    b.output("y", y);
+    b.finish().unwrap()
+}
+
+#[test]
+fn nodes_without_a_kernel_run_on_the_cpu_and_strict_refuses_them() {
+    let session = gpu().compile(double_precision()).unwrap();
+    let x = Tensor::new([2, 3], vec![0f64, 1.0, -1.0, 0.5, 2.0, 3.0]).unwrap();
+    let outputs = session.run(&[("x", x.view())]).unwrap();
+    assert_eq!(outputs[0].data::<f64>().unwrap()[1], 1f64.exp());
+    let plan = session.plan(&[("x", TensorType::new(DType::F64, [2, 3]))]).unwrap();
+    assert!(matches!(&plan.placed[..], [Placed::Cpu(reason)] if reason.contains("f64")), "{:?}", plan.placed);
+    match gpu().compile_with(double_precision(), CompileOptions::new().strict(true)) {
+        Err(Error::Strict(nodes)) => assert!(nodes[0].contains("exp in f64") && nodes[0].contains("f64"), "{nodes:?}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_lost_device_is_an_error_of_run() {
+    let device = Device::from_name("gpu").unwrap();
+    let session = device.compile(network()).unwrap();
+    let (a, b) = (random(1, [2, 3, 5], -2.0..2.0), random(2, [2, 7], -2.0..2.0));
+    let inputs = [("a", a.view()), ("b", b.view())];
+    session.run(&inputs).unwrap();
+    device.wgpu().unwrap().0.destroy();
+    for _ in 0..2 {
+        let error = session.run(&inputs).unwrap_err();
+        assert!(matches!(error, Error::DeviceLost(_) | Error::Gpu { .. }), "{error}");
+        assert!(pollster::block_on(session.run_async(&inputs)).is_err());
+    }
+    let (own, queue) = own_device();
+    let shared = Device::from_wgpu(own.clone(), queue).unwrap().compile(network()).unwrap();
+    shared.run(&inputs).unwrap();
+    own.destroy();
+    let error = shared.run(&inputs).unwrap_err();
+    assert!(matches!(error, Error::DeviceLost(_) | Error::Gpu { .. }), "{error}");
+}
+
+#[test]
+fn verification_passes_what_is_right() {
+    let (a, b) = (random(1, [2, 3, 5], -2.0..2.0), random(2, [2, 7], -2.0..2.0));
+    for device in devices() {
+        let report = device.compile(network()).unwrap().verify(&[("a", a.view()), ("b", b.view())]).unwrap();
+        assert!(report.passed(), "{report}");
+        assert_eq!(report.nodes.iter().map(|n| n.node.as_str()).collect::<Vec<_>>(), ["relu", "sigmoid", "exp"]);
+    }
+}
