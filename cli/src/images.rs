@@ -92,9 +92,9 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, String> {
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(describe)?;
     let (width, height) = decoder.dimensions();
-    limits.reserve(decoder.total_bytes()).map_err(|_| {
-        format!("{width}×{height} pixels are more than the limit of {} MiB; make it smaller", MAX_PIXEL_BYTES >> 20)
-    })?;
+    limits
+        .reserve(decoder.total_bytes())
+        .map_err(|_| format!("{width}×{height} pixels are more than the limit of {} MiB; make it smaller", MAX_PIXEL_BYTES >> 20))?;
     if width == 0 || height == 0 {
         return Err(format!("{width}×{height} pixels: empty"));
     }

@@ -106,16 +106,21 @@ pub fn missing_types(graph: &Graph, given: &[(String, Tensor)], args: &DimArgs) 
     }
     let one = |input: &Value| {
         let Some(dims) = &input.dims else {
-            return Err(Failure::usage(format!("input `{}` has no declared shape; give it with --input {}=FILE.npy", input.name, input.name)));
+            return Err(Failure::usage(format!(
+                "input `{}` has no declared shape; give it with --input {}=FILE.npy",
+                input.name, input.name
+            )));
         };
         let extent = |(axis, dim): (usize, &Dim)| match dim {
             Dim::Fixed(n) => Ok(*n),
             Dim::Symbol(symbol) => {
                 let name = axis_name(&input.name, axis, symbol);
                 let first = (axis == 0).then(|| args.batch.unwrap_or(1));
-                extents.get(&name).copied().or(first).ok_or_else(|| {
-                    Failure::usage(format!("input `{}` is {}; give --dim {name}=EXTENT", input.name, input.declared()))
-                })
+                extents
+                    .get(&name)
+                    .copied()
+                    .or(first)
+                    .ok_or_else(|| Failure::usage(format!("input `{}` is {}; give --dim {name}=EXTENT", input.name, input.declared())))
             }
         };
         let shape = dims.iter().enumerate().map(extent).collect::<Result<Shape, _>>()?;
@@ -148,7 +153,9 @@ pub fn random(seed: u64, name: &str, ty: &TensorType) -> Result<Tensor, Failure>
 pub fn complete(graph: &Graph, given: Vec<(String, Tensor)>, args: &DimArgs, seed: Option<u64>) -> Result<Vec<(String, Tensor)>, Failure> {
     if let (None, Some(missing)) = (seed, declared(graph).find(|v| !given.iter().any(|(name, _)| *name == v.name))) {
         let (name, is) = (&missing.name, missing.declared());
-        return Err(Failure::usage(format!("input `{name}` ({is}) is missing; give --input {name}=FILE.npy, or --random for random values")));
+        return Err(Failure::usage(format!(
+            "input `{name}` ({is}) is missing; give --input {name}=FILE.npy, or --random for random values"
+        )));
     }
     let types = missing_types(graph, &given, args)?;
     let mut inputs = given;
@@ -181,7 +188,8 @@ mod tests {
     fn files_find_their_inputs() {
         let got = assign(&graph(), &["m=1=a.npy".into(), "x=b=c.npy".into()]).unwrap();
         assert_eq!(got, [("m=1".into(), PathBuf::from("a.npy")), ("x".into(), PathBuf::from("b=c.npy"))]);
-        let error = |arguments: &[&str]| assign(&graph(), &arguments.iter().map(|a| a.to_string()).collect::<Vec<_>>()).unwrap_err().to_string();
+        let error =
+            |arguments: &[&str]| assign(&graph(), &arguments.iter().map(|a| a.to_string()).collect::<Vec<_>>()).unwrap_err().to_string();
         assert!(error(&["a.npy"]).contains("NAME of `x`, `m=1`"));
         assert!(error(&["x=a.npy", "x=b.npy"]).contains("given twice"));
     }

@@ -26,7 +26,8 @@ pub struct DeviceArgs {
 impl DeviceArgs {
     /// The device.
     pub fn open(&self) -> Result<Device, Failure> {
-        let known = matches!(self.device.trim().to_ascii_lowercase().as_str(), "auto" | "cpu" | "gpu") || self.device.trim().parse::<usize>().is_ok();
+        let known = matches!(self.device.trim().to_ascii_lowercase().as_str(), "auto" | "cpu" | "gpu")
+            || self.device.trim().parse::<usize>().is_ok();
         if !known {
             let message = format!("`{}` is not a device; use auto, cpu, gpu, or an adapter's number in `macula devices`", self.device);
             return Err(Failure::usage(message));
@@ -76,7 +77,8 @@ impl Model {
                 names.join(", ")
             )));
         };
-        ImageInput::of(input).map_err(|why| Failure::failed(format!("{}: input `{}` is {}: {why}", self.name, input.name, input.declared())))
+        ImageInput::of(input)
+            .map_err(|why| Failure::failed(format!("{}: input `{}` is {}: {why}", self.name, input.name, input.declared())))
     }
 }
 
@@ -180,7 +182,10 @@ impl Scores {
             match (&node.op, node.inputs.first()) {
                 (Op::Softmax(softmax), _) if softmax.log => return Scores::Logarithms,
                 (Op::Softmax(_) | Op::Unary(Unary::Sigmoid), _) => return Scores::Probabilities,
-                (Op::Reshape(_) | Op::Flatten(_) | Op::Squeeze(_) | Op::Unsqueeze(_) | Op::Identity(_) | Op::Cast(_), Some(Some(input))) => {
+                (
+                    Op::Reshape(_) | Op::Flatten(_) | Op::Squeeze(_) | Op::Unsqueeze(_) | Op::Identity(_) | Op::Cast(_),
+                    Some(Some(input)),
+                ) => {
                     value = *input;
                 }
                 _ => return Scores::Logits,

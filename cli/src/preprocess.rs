@@ -221,7 +221,12 @@ mod tests {
 
     #[test]
     fn flags_change_parts_of_a_preset() {
-        let args = PreprocessArgs { channel_order: Some(ChannelOrder::Bgr), scale: Some(2.0), mean: Some(vec![1., 2., 3.]), ..preset(Preset::Unit) };
+        let args = PreprocessArgs {
+            channel_order: Some(ChannelOrder::Bgr),
+            scale: Some(2.0),
+            mean: Some(vec![1., 2., 3.]),
+            ..preset(Preset::Unit)
+        };
         close(&pixel(args, 3), &[59.0, 38.0, 17.0]);
         let args = PreprocessArgs { std: Some(vec![0.5]), ..preset(Preset::Unit) };
         close(&pixel(args, 1), &[(0.299 * 10.0 + 0.587 * 20.0 + 0.114 * 30.0) / 255.0 * 2.0]);

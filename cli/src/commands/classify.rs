@@ -203,7 +203,14 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    fn answer(&self, out: &mut dyn Write, file: &str, probabilities: &[f64], labels: Option<&[String]>, time: Duration) -> Result<(), Failure> {
+    fn answer(
+        &self,
+        out: &mut dyn Write,
+        file: &str,
+        probabilities: &[f64],
+        labels: Option<&[String]>,
+        time: Duration,
+    ) -> Result<(), Failure> {
         let label = |index: usize| labels.and_then(|l| l.get(index)).map(String::as_str);
         let classes: Vec<_> = top(probabilities, self.top);
         if self.json {
@@ -274,7 +281,13 @@ struct Done {
 
 impl Job<'_> {
     /// Decodes on all cores while the network runs on the batch before.
-    fn run(&self, classifier: &Classifier<'_>, printer: &Printer<'_>, progress: &ProgressBar, out: &mut dyn Write) -> Result<Done, Failure> {
+    fn run(
+        &self,
+        classifier: &Classifier<'_>,
+        printer: &Printer<'_>,
+        progress: &ProgressBar,
+        out: &mut dyn Write,
+    ) -> Result<Done, Failure> {
         let mut done = Done { failed: 0, runs: vec![], elapsed: Duration::ZERO, last: None };
         let start = Instant::now();
         std::thread::scope(|scope| {
@@ -316,7 +329,12 @@ impl Job<'_> {
         Ok(done)
     }
 
-    fn run_batch(&self, pictures: &[Result<Vec<f32>, String>], classifier: &Classifier<'_>, done: &mut Done) -> Result<Vec<Vec<f64>>, Failure> {
+    fn run_batch(
+        &self,
+        pictures: &[Result<Vec<f32>, String>],
+        classifier: &Classifier<'_>,
+        done: &mut Done,
+    ) -> Result<Vec<Vec<f64>>, Failure> {
         let mut values: Vec<f32> = pictures.iter().flatten().flatten().copied().collect();
         let count = pictures.iter().flatten().count();
         if count == 0 {
@@ -370,7 +388,12 @@ impl Done {
         writeln!(out)?;
         if job.sources.len() > 1 {
             let (count, rate) = (job.sources.len(), job.sources.len() as f64 / self.elapsed.as_secs_f64());
-            write!(out, "        {count} pictures in {}, decoding included ({} images/s)", terminal::time(self.elapsed), terminal::digits(rate))?;
+            write!(
+                out,
+                "        {count} pictures in {}, decoding included ({} images/s)",
+                terminal::time(self.elapsed),
+                terminal::digits(rate)
+            )?;
             writeln!(out, "{}", if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() })?;
         }
         Ok(())
@@ -391,7 +414,9 @@ mod tests {
     #[test]
     fn outputs_are_one_score_a_class() {
         let classifier = Classifier { scores: Scores::Probabilities, labels: None, label_file: None, model: "m.onnx" };
-        let ok = |shape: &[usize]| classifier.probabilities(&Tensor::full(shape, 0.25f32), 2).map(|p| p.iter().map(Vec::len).collect::<Vec<_>>());
+        let ok = |shape: &[usize]| {
+            classifier.probabilities(&Tensor::full(shape, 0.25f32), 2).map(|p| p.iter().map(Vec::len).collect::<Vec<_>>())
+        };
         assert_eq!(ok(&[2, 4]).unwrap(), [4, 4]);
         assert_eq!(ok(&[2, 4, 1, 1]).unwrap(), [4, 4]);
         assert_eq!(ok(&[2, 1, 1, 4]).unwrap(), [4, 4]);

@@ -31,7 +31,9 @@ pub fn devices(args: &DevicesArgs, out: &mut dyn Write) -> Result<ExitCode, Fail
     };
     if args.json {
         let mut devices: Vec<Value> = adapters.iter().map(as_json).collect();
-        devices.push(json!({ "device": "cpu", "name": cpu, "type": DeviceKind::Cpu.to_string(), "backend": "native", "f16": true, "i64": true }));
+        devices.push(
+            json!({ "device": "cpu", "name": cpu, "type": DeviceKind::Cpu.to_string(), "backend": "native", "f16": true, "i64": true }),
+        );
         writeln!(out, "{}", json!({ "auto": { "device": taken, "name": chosen.name, "reason": chosen.reason }, "devices": devices }))?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -100,11 +100,7 @@ fn planned(plan: &Plan) -> Vec<Line> {
         let owned: Vec<_> = node.inputs.iter().zip(&types).map(operand).collect();
         let inputs = owned.iter().map(|o| o.as_ref().map(|(dtype, shape, constant)| Operand { dtype: *dtype, shape, constant: *constant }));
         let operands = Operands { inputs: inputs.collect(), outputs: node.outputs.len() };
-        Line {
-            flops: Some(node.op.operator().flops(&operands, &outputs)),
-            place: Some(placed.to_string()),
-            ..Line::of(&plan.graph, node)
-        }
+        Line { flops: Some(node.op.operator().flops(&operands, &outputs)), place: Some(placed.to_string()), ..Line::of(&plan.graph, node) }
     };
     plan.graph.nodes().iter().zip(&plan.placed).map(one).collect()
 }
@@ -156,8 +152,7 @@ fn print(out: &mut dyn Write, model: &str, device: &str, graph: &Graph, plan: Op
     };
     writeln!(out, ", {} GFLOP a run", digits(total as f64 / 1e9))?;
     let on = |what: fn(&Placed) -> bool| plan.placed.iter().filter(|p| what(p)).count();
-    let (gpu, views, cpu) =
-        (on(|p| matches!(p, Placed::Gpu(_))), on(|p| matches!(p, Placed::View)), on(|p| matches!(p, Placed::Cpu(_))));
+    let (gpu, views, cpu) = (on(|p| matches!(p, Placed::Gpu(_))), on(|p| matches!(p, Placed::View)), on(|p| matches!(p, Placed::Cpu(_))));
     writeln!(out, "{gpu} nodes on the GPU, {cpu} on the CPU, {views} views; {} nodes of the file folded away", folded(graph, plan))?;
     if gpu > 0 {
         writeln!(
