@@ -35,6 +35,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    silence_mesa();
     let cli = Cli::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).format_timestamp(None).init();
     // Colours reach a terminal only, and not with NO_COLOR.
@@ -47,4 +48,13 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::inspect(args, &mut out),
     };
     done.unwrap_or_else(|failure| failure.report())
+}
+
+/// Without this variable, Mesa's Vulkan layers print an error of their own on headless machines, where all is well.
+fn silence_mesa() {
+    const VARIABLE: &str = "XDG_RUNTIME_DIR";
+    if cfg!(target_os = "linux") && std::env::var_os(VARIABLE).is_none() {
+        // SAFETY: no other thread exists yet.
+        unsafe { std::env::set_var(VARIABLE, "/nonexistent") };
+    }
 }

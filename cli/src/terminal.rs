@@ -35,7 +35,13 @@ pub fn digits(value: f64) -> String {
 
 /// A size in bytes with its binary unit.
 pub fn bytes(bytes: u64) -> String {
-    if bytes < 1024 { format!("{bytes} B") } else { indicatif::BinaryBytes(bytes).to_string() }
+    let (mut value, mut unit) = (bytes as f64, "B");
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if value >= 1024.0 {
+            (value, unit) = (value / 1024.0, larger);
+        }
+    }
+    if value.fract() == 0.0 { format!("{value} {unit}") } else { format!("{} {unit}", digits(value)) }
 }
 
 /// A count with its thousands apart.
@@ -86,6 +92,13 @@ mod tests {
         assert_eq!(bar(1.0 / 16.0, 2), "▏");
         assert_eq!(bar(7.0, 3), "███");
         assert_eq!(bar(0.0, 3), "");
+    }
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(128 << 20), "128 MiB");
+        assert_eq!(bytes(1_500_000), "1.43 MiB");
     }
 
     #[test]
