@@ -180,6 +180,17 @@ mod tests {
     }
 
     #[test]
+    fn orientation_as_imagemagick_wrote_it_counts() {
+        let (mut bytes, exif) = (vec![], "\nexif\n      32\n4578696600004d4d002a000000080001011200030000\n0001000300000000\n0000\n");
+        let mut encoder = png::Encoder::new(&mut bytes, 2, 1);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.add_text_chunk("Raw profile type exif".into(), exif.into()).unwrap();
+        encoder.write_header().unwrap().write_image_data(&[10, 20]).unwrap();
+        let rgb = decode(&bytes).unwrap();
+        assert_eq!((rgb.get_pixel(0, 0).0, rgb.get_pixel(1, 0).0), ([20; 3], [10; 3]));
+    }
+
+    #[test]
     fn pictures_beyond_the_limits_are_refused() {
         let mut bmp = encoded(&DynamicImage::new_rgb8(2, 2), ImageFormat::Bmp);
         bmp[18..22].copy_from_slice(&60_000i32.to_le_bytes());

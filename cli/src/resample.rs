@@ -66,28 +66,30 @@ pub fn resample(picture: &RgbImage, window: Window, [height, width]: [usize; 2],
     };
 
     // First along the rows, `[needed rows, width, 3]`, then down the columns.
-    let samples = picture.as_raw();
-    let mut narrow = Vec::with_capacity(needed.len() * width * 3);
-    for y in needed.clone() {
-        let line = &samples[y * source_width * 3..(y + 1) * source_width * 3];
-        for tap in &columns {
+    let (pixels, _) = picture.as_raw().as_chunks::<3>();
+    let mut narrow: Vec<[f32; 3]> = Vec::with_capacity(needed.len() * width);
+    for line in pixels.chunks_exact(source_width).take(needed.end).skip(needed.start) {
+        narrow.extend(columns.iter().map(|tap| {
             let mut sum = [0f32; 3];
-            for (pixel, weight) in line[tap.first * 3..].chunks_exact(3).zip(&tap.weights) {
-                for channel in 0..3 {
-                    sum[channel] += weight * f32::from(pixel[channel]);
-                }
+            for (pixel, weight) in line[tap.first..].iter().zip(&tap.weights) {
+                sum = std::array::from_fn(|channel| sum[channel] + weight * f32::from(pixel[channel]));
             }
-            narrow.extend(sum);
-        }
+            sum
+        }));
     }
     let mut planes = vec![0f32; 3 * height * width];
+    let mut row = vec![[0f32; 3]; width];
     for (y, tap) in rows.iter().enumerate() {
-        for (step, weight) in tap.weights.iter().enumerate() {
-            let line = &narrow[(tap.first + step - needed.start) * width * 3..][..width * 3];
-            for (x, pixel) in line.chunks_exact(3).enumerate() {
-                for channel in 0..3 {
-                    planes[(channel * height + y) * width + x] += weight * pixel[channel];
-                }
+        row.fill([0.0; 3]);
+        let lines = narrow[(tap.first - needed.start) * width..].chunks_exact(width);
+        for (line, weight) in lines.zip(&tap.weights) {
+            for (sum, pixel) in row.as_flattened_mut().iter_mut().zip(line.as_flattened()) {
+                *sum += weight * pixel;
+            }
+        }
+        for (x, pixel) in row.iter().enumerate() {
+            for (channel, value) in pixel.iter().enumerate() {
+                planes[(channel * height + y) * width + x] = *value;
             }
         }
     }

@@ -111,7 +111,9 @@ fn command_lines_that_mean_nothing() {
     macula(["classify", "--resize", "16"]).fails(2, &["--resize 16 is smaller than the input, 32×32"]);
     macula(["classify", "--size", "64"]).fails(2, &["fixed at 32"]);
     macula(["classify", "--mean", "1,2"]).fails(2, &["--mean has 2 values"]);
-    for arguments in [&["classify", "--top", "0"][..], &["classify", "--scale", "x"], &["run"], &["nonsense"], &["run", "--random", "m.onnx"]] {
+    for arguments in
+        [&["classify", "--top", "0"][..], &["classify", "--scale", "x"], &["run"], &["nonsense"], &["run", "--random", "m.onnx"]]
+    {
         macula(arguments).fails(2, &[]);
     }
     let directory = Scratch::new();

@@ -77,12 +77,12 @@ fn a_model_without_labels_numbers_its_classes() {
 /// SqueezeNet's published answers, with Caffe's preprocessing.
 #[test]
 fn squeezenet_knows_its_pictures() {
-    let (Some(model), Some(labels), Some(images)) = (data("models/squeezenet1.1/model.onnx"), data("labels/imagenet_1000.txt"), data("images"))
+    let (Some(model), Some(labels), Some(images)) =
+        (data("models/squeezenet1.1/model.onnx"), data("labels/imagenet_1000.txt"), data("images"))
     else {
         return;
     };
-    let golden =
-        [("dog_winml.jpg", "golden retriever"), ("skimage_coffee.png", "espresso"), ("skimage_chelsea.png", "Egyptian cat")];
+    let golden = [("dog_winml.jpg", "golden retriever"), ("skimage_coffee.png", "espresso"), ("skimage_chelsea.png", "Egyptian cat")];
     let files = golden.map(|(file, _)| format!("{images}/{file}"));
     let flags = ["--model", &model, "--labels", &labels, "--preset", "caffe", "--json", "--top", "1"];
     let run = macula(["classify"].into_iter().chain(files.iter().map(String::as_str)).chain(flags)).ok();
@@ -112,7 +112,8 @@ fn a_turned_photo_is_turned_back() {
         tiff[18] = orientation;
         tiff
     };
-    for (name, orientation, turned) in [("0.png", 1, picture.clone()), ("1.png", 6, picture.rotate270()), ("2.png", 3, picture.rotate180())] {
+    for (name, orientation, turned) in [("0.png", 1, picture.clone()), ("1.png", 6, picture.rotate270()), ("2.png", 3, picture.rotate180())]
+    {
         let mut bytes = vec![];
         let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
         image::ImageEncoder::set_exif_metadata(&mut encoder, exif(orientation)).unwrap();

@@ -31,7 +31,8 @@ fn outputs_feed_inputs() {
 /// The outputs that ONNX Runtime stored, through `run` and `.npy` files.
 #[test]
 fn stored_outputs_come_out() {
-    let (Some(model), Some(input)) = (data("models/resnet20-cifar10/model.onnx"), data("models/resnet20-cifar10/test_data_set_1/input_0.pb"))
+    let (Some(model), Some(input)) =
+        (data("models/resnet20-cifar10/model.onnx"), data("models/resnet20-cifar10/test_data_set_1/input_0.pb"))
     else {
         return;
     };
@@ -52,7 +53,13 @@ fn the_embedded_network_verifies() {
 #[test]
 fn inspect_shows_nodes_and_sums() {
     let run = macula(["inspect"]).ok();
-    for what in ["input   image  f32[N,3,32,32], here f32[1,3,32,32]", "output  logits  f32[N,10], here f32[1,10]", "Conv", "Gemm", "613,354 parameters"] {
+    for what in [
+        "input   image  f32[N,3,32,32], here f32[1,3,32,32]",
+        "output  logits  f32[N,10], here f32[1,10]",
+        "Conv",
+        "Gemm",
+        "613,354 parameters",
+    ] {
         assert!(run.stdout.contains(what), "no `{what}` in\n{}", run.stdout);
     }
     let json = macula(["inspect", "--json", "--batch", "4"]).ok().json().remove(0);
