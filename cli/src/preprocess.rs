@@ -130,10 +130,11 @@ impl Preprocess {
         }
         let mean = args.mean.clone().unwrap_or(mean);
         let std = args.std.clone().unwrap_or(std);
-        for (flag, values) in [("--mean", &mean), ("--std", &std)] {
+        for (flag, given, values) in [("--mean", args.mean.is_some(), &mean), ("--std", args.std.is_some(), &std)] {
             if values.len() != 1 && values.len() != channels {
-                let hint = if channels == 1 { "; give one, or --preset unit" } else { "" };
-                return Err(Failure::usage(format!("{flag} has {} values, the input has {channels} channels{hint}", values.len())));
+                let whose = if given { flag.to_owned() } else { format!("the preset's {flag}") };
+                let input = if channels == 1 { "1 channel; give --mean and --std one value, or --preset unit" } else { "3 channels" };
+                return Err(Failure::usage(format!("{whose} has {} values, the input has {input}", values.len())));
             }
         }
         if std.contains(&0.0) {
@@ -252,7 +253,7 @@ mod tests {
         let error = |args, channels| Preprocess::new(&args, Preset::Imagenet, channels, [8, 9]).unwrap_err().to_string();
         assert!(error(PreprocessArgs { resize: Some(7), ..preset(Preset::Unit) }, 3).contains("--resize 7 is smaller than the input"));
         assert!(error(PreprocessArgs { mean: Some(vec![1.0, 2.0]), ..preset(Preset::Unit) }, 3).contains("--mean has 2 values"));
-        assert!(error(preset(Preset::Caffe), 1).contains("the input has 1 channels; give one"));
+        assert!(error(preset(Preset::Caffe), 1).contains("the preset's --mean has 3 values, the input has 1 channel; give --mean"));
         assert!(error(PreprocessArgs { std: Some(vec![0.0]), ..preset(Preset::Unit) }, 3).contains("--std must not be 0"));
     }
 

@@ -54,6 +54,14 @@ pub fn error_size(value: f64) -> String {
     if value == 0.0 { "0".into() } else { format!("{value:.1e}") }
 }
 
+/// The names of the kernels in `name type overrides + name type overrides`; the rest is for those who ask for JSON.
+pub fn kernel_names(kernels: &str) -> String {
+    if kernels.starts_with("CPU") {
+        return kernels.to_owned();
+    }
+    kernels.split(" + ").map(|kernel| kernel.split(' ').next().unwrap_or_default()).collect::<Vec<_>>().join(" + ")
+}
+
 /// A table as wide as the terminal allows; `right` are the columns of numbers.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, right: &[usize]) -> String {
     let mut table = Table::new();
@@ -92,6 +100,13 @@ mod tests {
         assert_eq!(bar(1.0 / 16.0, 2), "▏");
         assert_eq!(bar(7.0, 3), "███");
         assert_eq!(bar(0.0, 3), "");
+    }
+
+    #[test]
+    fn kernels_go_by_their_names() {
+        assert_eq!(kernel_names("conv2d_direct f32 rows_16 HAS_BIAS=1 + unary f32 ACTIVATION=1"), "conv2d_direct + unary");
+        assert_eq!(kernel_names("CPU: the device has no f64 in shaders"), "CPU: the device has no f64 in shaders");
+        assert_eq!(kernel_names("view"), "view");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anstyle::{AnsiColor, Style};
 use clap::Args;
 use indicatif::ProgressBar;
-use macula::{Dim, Graph, Session, Tensor};
+use macula::{Session, Tensor, TensorType};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -128,14 +128,12 @@ pub fn classify(args: &ClassifyArgs, out: &mut dyn Write) -> Result<ExitCode, Fa
         None => embedded.then(|| labels::CIFAR10.map(str::to_owned).to_vec()),
     };
     let classifier = Classifier { scores: Scores::of(&model.graph), labels, label_file: args.labels.as_deref(), model: &model.name };
-    if let Some(classes) = declared_classes(&model.graph) {
-        classifier.check_labels(classes)?;
-    }
     let device = args.device.open()?;
     let device_name = device_name(device.info());
     let start = Instant::now();
     let parameters = model.graph.parameters();
     let session = device.compile(model.graph)?;
+    classifier.check_plan(&session, &input, batch, size)?;
     let compile_time = start.elapsed();
 
     let printer = Printer { json: args.json, model: &model.name, device: &device_name, top: args.top };
@@ -155,15 +153,6 @@ pub fn classify(args: &ClassifyArgs, out: &mut dyn Write) -> Result<ExitCode, Fa
     Ok(if done.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The number of classes, where the network's first output declares `[N, classes, 1…]`.
-fn declared_classes(graph: &Graph) -> Option<usize> {
-    let dims = graph.value(*graph.outputs().first()?).dims.as_ref()?;
-    match &dims[..] {
-        [_, Dim::Fixed(classes), rest @ ..] if rest.iter().all(|d| *d == Dim::Fixed(1)) => Some(*classes),
-        _ => None,
-    }
-}
-
 /// What the network's output means.
 struct Classifier<'a> {
     scores: Scores,
@@ -180,17 +169,36 @@ impl Classifier<'_> {
         }
     }
 
+    /// Prepares the network for batches of pictures, and fails before anything runs where its output is not understood.
+    fn check_plan(&self, session: &Session, input: &ImageInput, batch: usize, [height, width]: [usize; 2]) -> Result<(), Failure> {
+        let ty = TensorType::new(input.dtype, [batch, input.channels, height, width]);
+        let plan = match session.plan(&[(&input.name, ty)]) {
+            Ok(plan) => plan,
+            // Shapes that depend on the pictures' values are known after the run, which checks again.
+            Err(macula::Error::Graph { .. }) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        match plan.graph.outputs().first() {
+            Some(&output) => self.check_output(&plan.tensor_type(output), batch),
+            None => Err(Failure::failed(format!("{} has no output", self.model))),
+        }
+    }
+
+    /// That an output is one score a class and picture, `[batch, classes]` with axes of 1 anywhere after the first.
+    fn check_output(&self, ty: &TensorType, batch: usize) -> Result<(), Failure> {
+        let spread = ty.shape.iter().skip(1).filter(|&&extent| extent != 1).count();
+        let classes: usize = ty.shape.iter().skip(1).product();
+        if ty.shape.rank() < 2 || ty.shape[0] != batch || spread > 1 || classes == 0 || !ty.dtype.is_float() {
+            return Err(Failure::failed(format!("{}: its output {ty} is not one score a class; use `macula run`", self.model)));
+        }
+        self.check_labels(classes)
+    }
+
     /// The probabilities of each picture of a batch.
     fn probabilities(&self, output: &Tensor, batch: usize) -> Result<Vec<Vec<f64>>, Failure> {
-        let shape = output.shape();
-        let per_picture = output.len() / batch.max(1);
-        let spread = shape.iter().skip(1).filter(|&&extent| extent > 1).count();
-        let (dtype, model) = (output.dtype(), self.model);
-        if shape.rank() < 2 || shape[0] != batch || spread > 1 || per_picture == 0 || !dtype.is_float() {
-            return Err(Failure::failed(format!("{model}: its output {dtype}{shape} is not one score a class; use `macula run`")));
-        }
-        self.check_labels(per_picture)?;
-        Ok(output.to_f64().chunks_exact(per_picture).map(|scores| self.scores.probabilities(scores)).collect())
+        self.check_output(&TensorType::new(output.dtype(), output.shape()), batch)?;
+        let classes = output.len() / batch;
+        Ok(output.to_f64().chunks_exact(classes).map(|scores| self.scores.probabilities(scores)).collect())
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::failure::{Failure, warn};
 use crate::inputs::{self, DimArgs};
 use crate::model::{DeviceArgs, Model, device_name};
-use crate::terminal::{bytes, count, digits, table};
+use crate::terminal::{bytes, count, digits, kernel_names, table};
 
 /// Print a network's inputs, outputs and nodes, with shapes, parameters, cost, and which kernel runs each node
 #[derive(Args, Debug)]
@@ -140,7 +140,7 @@ fn print(out: &mut dyn Write, model: &str, device: &str, graph: &Graph, plan: Op
             line.outputs.join("\n"),
             if line.parameters == 0 { none() } else { count(line.parameters as u64) },
             line.flops.filter(|&f| f > 0).map_or_else(none, |f| digits(f as f64 / 1e6)),
-            line.place.clone().unwrap_or_else(none),
+            line.place.as_deref().map_or_else(none, kernel_names),
         ]
     });
     writeln!(out, "\n{}", table(&["node", "op", "output", "parameters", "MFLOP", "runs as"], rows, &[3, 4]))?;
@@ -153,7 +153,7 @@ fn print(out: &mut dyn Write, model: &str, device: &str, graph: &Graph, plan: Op
     writeln!(out, ", {} GFLOP a run", digits(total as f64 / 1e9))?;
     let on = |what: fn(&Placed) -> bool| plan.placed.iter().filter(|p| what(p)).count();
     let (gpu, views, cpu) = (on(|p| matches!(p, Placed::Gpu(_))), on(|p| matches!(p, Placed::View)), on(|p| matches!(p, Placed::Cpu(_))));
-    writeln!(out, "{gpu} nodes on the GPU, {cpu} on the CPU, {views} views; {} nodes of the file folded away", folded(graph, plan))?;
+    writeln!(out, "nodes on the GPU {gpu}, on the CPU {cpu}, views {views}; folded away from the file {}", folded(graph, plan))?;
     if gpu > 0 {
         writeln!(
             out,

@@ -121,7 +121,7 @@ fn row(check: &NodeCheck) -> Vec<String> {
     vec![
         check.node.clone(),
         check.op.to_owned(),
-        check.kernel.clone(),
+        terminal::kernel_names(&check.kernel),
         format!("{}{}", check.dtype, c.shape),
         terminal::error_size(c.worst_absolute),
         terminal::error_size(c.worst_relative),

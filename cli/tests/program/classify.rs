@@ -1,6 +1,6 @@
 //! `macula classify`.
 
-use crate::support::{Scratch, chelsea, cifar10, data, macula};
+use crate::support::{Scratch, chelsea, cifar10, data, has_gpu, macula};
 
 #[test]
 fn without_arguments_the_embedded_cat_is_a_cat() {
@@ -75,8 +75,7 @@ fn a_model_without_labels_numbers_its_classes() {
 }
 
 /// SqueezeNet's published answers, with Caffe's preprocessing.
-#[test]
-fn squeezenet_knows_its_pictures() {
+fn squeezenet_knows_its_pictures(device: &str) {
     let (Some(model), Some(labels), Some(images)) =
         (data("models/squeezenet1.1/model.onnx"), data("labels/imagenet_1000.txt"), data("images"))
     else {
@@ -84,11 +83,35 @@ fn squeezenet_knows_its_pictures() {
     };
     let golden = [("dog_winml.jpg", "golden retriever"), ("skimage_coffee.png", "espresso"), ("skimage_chelsea.png", "Egyptian cat")];
     let files = golden.map(|(file, _)| format!("{images}/{file}"));
-    let flags = ["--model", &model, "--labels", &labels, "--preset", "caffe", "--json", "--top", "1"];
+    let flags = ["--model", &model, "--labels", &labels, "--preset", "caffe", "--json", "--top", "1", "--device", device];
     let run = macula(["classify"].into_iter().chain(files.iter().map(String::as_str)).chain(flags)).ok();
     for ((file, expected), answer) in golden.iter().zip(run.json()) {
         assert_eq!(answer["top"][0]["label"], *expected, "{file}: {answer}");
     }
+}
+
+#[test]
+fn squeezenet_on_the_cpu_device() {
+    squeezenet_knows_its_pictures("cpu");
+}
+
+#[test]
+fn squeezenet_on_the_gpu() {
+    if has_gpu() {
+        squeezenet_knows_its_pictures("gpu");
+    }
+}
+
+/// TensorFlow's preprocessing, 1001 classes, a dynamic batch.
+#[test]
+fn mobilenet_knows_the_dog() {
+    let (Some(model), Some(labels), Some(dog)) =
+        (data("models/mobilenet-v2-1.0-224/model.onnx"), data("labels/imagenet_1001.txt"), data("images/dog_winml.jpg"))
+    else {
+        return;
+    };
+    let run = macula(["classify", &dog, "--model", &model, "--labels", &labels, "--preset", "tf", "--json"]).ok();
+    assert_eq!(run.json()[0]["top"][0]["label"], "golden retriever");
 }
 
 /// Orientation, grayscale, 16 bits, CMYK, palettes, transparency; three files are broken.

@@ -12,7 +12,16 @@ pub struct Run {
     pub stderr: String,
 }
 
-/// Runs the program on the CPU device.
+/// Whether there is a GPU adapter to test on, a software one included; where there is none, says so.
+pub fn has_gpu() -> bool {
+    let found = macula(["devices", "--json"]).ok().json()[0]["devices"].as_array().is_some_and(|devices| devices.len() > 1);
+    if !found {
+        println!("SKIPPED on the GPU: no adapter was found");
+    }
+    found
+}
+
+/// Runs the program, on the CPU device where the arguments do not say otherwise.
 pub fn macula<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
     command.args(arguments).env("MACULA_DEVICE", "cpu").env_remove("RUST_LOG");
