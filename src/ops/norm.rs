@@ -4,8 +4,8 @@ use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::{FLOATS, Operand, Operands, Operator, Tolerance};
 use crate::plan::{
-    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, WORKGROUP_SIZE, collapse,
-    dims_array, params, part, workgroups_1d,
+    Access, Arg, Capabilities, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, WORKGROUP_SIZE,
+    collapse, dims_array, params, part, workgroups_1d,
 };
 use crate::reference;
 use crate::shape::{Shape, resolve_axis};
@@ -92,7 +92,7 @@ params! {
 /// The sum over a workgroup, and mean and variance of a row by it.
 const ROW_STATISTICS: &[Part] = &[INDEX, part!("shared/workgroup_sum.wgsl"), part!("shared/row_statistics.wgsl")];
 
-/// One workgroup owns a row: as many invocations as the row keeps busy, one SIMD vector where barriers are emulated.
+/// One workgroup owns a row: as many invocations as it keeps busy; on a software device one SIMD vector, which barriers cost nothing.
 const ROW_WORKGROUP: Override = Override { name: "WORKGROUP_SIZE", values: &[8, 64, 256] };
 
 const FLAG: &[u32] = &[0, 1];
@@ -130,13 +130,24 @@ pub(crate) static LAYER_NORM: Kernel = Kernel {
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
 };
 
-fn row_workgroup(row_elements: usize, software: bool) -> u32 {
-    match row_elements {
-        _ if software => 8,
-        0..=512 => 64,
+/// Invocations for a row of so many elements, each of which takes `turns` iterations of loops in the three passes together.
+fn row_workgroup(row_elements: usize, turns: usize, capabilities: &Capabilities) -> Result<u32, String> {
+    let preferred = match row_elements {
+        ..=SHORT_ROW if capabilities.software => 8,
+        ..=512 => 64,
         _ => 256,
-    }
+    };
+    // Two of the passes have a loop of blocks of 64 around, and a tree after.
+    let share = row_elements.div_ceil(preferred as usize);
+    capabilities.check_iterations(turns * share + 2 * (share.div_ceil(64) + 8))?;
+    Ok(preferred)
 }
+
+/// The longest row whose elements one SIMD vector of a software device goes through alone.
+const SHORT_ROW: usize = 1 << 14;
+
+/// Axes that a broadcast scale or bias is looked up in.
+const MAX_AXES: usize = 8;
 
 /// A count that shaders hold in 32 bits.
 fn count(n: usize) -> Result<u32, String> {
@@ -200,7 +211,7 @@ fn lower_group(context: &LowerContext<'_>, groups: usize, eps: f32) -> Result<Lo
         scale_elements: count(row_elements * groups / scales)?,
         eps,
     };
-    let overrides = vec![row_workgroup(row_elements, context.capabilities.software)];
+    let overrides = vec![row_workgroup(row_elements, 3, context.capabilities)?];
     let variant = Variant { kernel: &GROUP_NORM, types: vec![context.elem(y.dtype)?], tile: None, overrides };
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), Arg::Input(2), Arg::Output(0)], workgroups))
 }
@@ -231,8 +242,9 @@ fn lower_layer(op: &LayerNormalization, context: &LowerContext<'_>) -> Result<Lo
         eps: op.eps,
     };
     let bias = if context.inputs.get(2).is_some() { Arg::Input(2) } else { Arg::Unused };
-    let overrides =
-        vec![row_workgroup(row_elements, context.capabilities.software), (bias != Arg::Unused).into(), (!(whole(1) && whole(2))).into()];
+    let broadcast = !(whole(1) && whole(2));
+    let workgroup = row_workgroup(row_elements, if broadcast { 3 + MAX_AXES } else { 3 }, context.capabilities)?;
+    let overrides = vec![workgroup, (bias != Arg::Unused).into(), broadcast.into()];
     let variant = Variant { kernel: &LAYER_NORM, types: vec![context.elem(y.dtype)?], tile: None, overrides };
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), bias, Arg::Output(0)], workgroups))
 }

@@ -159,6 +159,8 @@ fn window_work(context: &LowerContext<'_>, window: &Window) -> Result<(Placement
     let outputs = context.outputs[0].shape.elements();
     let too_many = || String::from("too many elements");
     u32::try_from(x.shape.elements()).map_err(|_| too_many())?;
+    let [depth, height, width] = placement.kernel;
+    context.capabilities.check_iterations(depth * (1 + height * (1 + width)))?;
     let workgroups = workgroups_1d(outputs, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or_else(too_many)?;
     Ok((placement, u32::try_from(outputs).map_err(|_| too_many())?, workgroups))
 }
@@ -218,6 +220,9 @@ fn lower_global(op: &GlobalPool, context: &LowerContext<'_>) -> Result<Lowering,
     let (maps, elements) = (context.outputs[0].shape.elements(), x.shape.elements() / context.outputs[0].shape.elements());
     u32::try_from(x.shape.elements()).map_err(too_many)?;
     let lanes = lanes(maps, elements, context.capabilities.software);
+    // Elements, and for sums their blocks of 64; then the tree.
+    let turns = elements.div_ceil(lanes as usize);
+    context.capabilities.check_iterations(turns + turns.div_ceil(64) + 6)?;
     let workgroups = workgroups_1d(maps, (WORKGROUP_SIZE / lanes) as usize, context.capabilities.max_workgroups).ok_or("too many maps")?;
     let kernel = match op.kind {
         PoolKind::Average => &GLOBAL_AVERAGE_POOL,
@@ -231,7 +236,7 @@ fn lower_global(op: &GlobalPool, context: &LowerContext<'_>) -> Result<Lowering,
 
 /// Invocations that share a map: as many as its elements keep busy, one where workgroup memory is emulated.
 fn lanes(maps: usize, elements: usize, software: bool) -> u32 {
-    if software && maps >= WORKGROUP_SIZE as usize {
+    if software && maps >= WORKGROUP_SIZE as usize && elements <= 4096 {
         1
     } else if elements <= 64 {
         8

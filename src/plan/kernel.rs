@@ -106,6 +106,19 @@ impl Default for Capabilities {
     }
 }
 
+/// Mesa's software drivers end every loop, silently, once an invocation has made 65,535 iterations of all its loops together.
+const SOFTWARE_ITERATIONS: usize = 65_000;
+
+impl Capabilities {
+    /// That one invocation may make so many iterations, those of nested loops summed up, or the reason why not.
+    pub fn check_iterations(&self, iterations: usize) -> Result<(), String> {
+        if self.software && iterations > SOFTWARE_ITERATIONS {
+            return Err(format!("the software device ends loops after {SOFTWARE_ITERATIONS} iterations, this needs {iterations}"));
+        }
+        Ok(())
+    }
+}
+
 /// How a kernel uses one storage buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Access {

@@ -1,7 +1,7 @@
 use macula::ops::{AveragePool, GlobalPool, MaxPool, Padding, PoolKind, Spatial, Window};
-use macula::{DType, Tensor};
+use macula::{DType, DeviceKind, Tensor};
 
-use crate::support::{case, random, to_dtype, to_f16};
+use crate::support::{case, gpu, random, to_dtype, to_f16};
 
 /// A window from `[kernel, stride, dilation, before, after]` for each spatial axis.
 fn window<const R: usize>(axes: [[usize; 5]; R], ceil_mode: bool) -> Window {
@@ -130,6 +130,24 @@ fn average_pool_of_a_constant_is_that_constant() {
 fn average_pool_of_large_windows() {
     let w = window([[200, 1, 1, 0, 0], [180, 1, 1, 0, 0]], false);
     case(average(w, false)).runtime(random(7, [2, 3, 201, 180], 100.0..101.0)).check();
+}
+
+/// The longest loop that Mesa's software drivers run to its end has 65,535 iterations; beyond, the CPU takes over there.
+#[test]
+fn loops_of_many_iterations() {
+    let w = window([[1, 1, 1, 0, 0], [64_900, 1, 1, 0, 0]], false);
+    case(average(w, false)).runtime(random(8, [1, 2, 1, 64_901], 1.0..2.0)).check();
+    case(max(w)).runtime(random(8, [1, 2, 1, 64_901], 1.0..2.0)).check();
+    let w = window([[300, 1, 1, 0, 0], [260, 1, 1, 0, 0]], false);
+    let large = case(average(w, false)).runtime(random(8, [1, 2, 300, 260], 1.0..2.0));
+    if gpu().info().kind == DeviceKind::SoftwareGpu {
+        large.check_on_cpu()
+    } else {
+        large.check()
+    }
+    for kind in [PoolKind::Average, PoolKind::Max] {
+        case(GlobalPool { kind }).runtime(random(9, [1, 1, 1025, 1024], 1.0..2.0)).check();
+    }
 }
 
 #[test]
