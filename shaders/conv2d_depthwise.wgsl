@@ -1,12 +1,15 @@
 // y[n, m, oy, ox] = b[m] + Σ_ky Σ_kx w[m, ky, kx] · x[n, m / multiplier, oy·sy + ky·dy − top, ox·sx + kx·dx − left]
 //
 // Layout: x [N, C, H, W]; w [M, kh, kw]; y [N, M, OH, OW]; M = C · multiplier.
-// One invocation owns four neighbouring output pixels of a row; a workgroup owns WORKGROUP_SIZE such quads of one channel, so all its
-// invocations read the same weight. With SLIDING (horizontal stride and dilation 1) the quad's taps overlap: each input is read once.
-// Workgroups: x the blocks of quads, y the output channel, z the image.
-// Overrides: HAS_BIAS and SLIDING 0 or 1; WORKGROUP_SIZE, invocations.
-// Edges: taps in the padding count zero; pixels past the end of a row are not stored.
+// One invocation owns a block of BLOCK_HEIGHT × 4 neighbouring output pixels; a workgroup owns WORKGROUP_SIZE such blocks of one
+// channel, so all its invocations read the same weight. With SLIDING (dilation 1, horizontal stride 1) the windows of a block
+// overlap, and each input is read once for all of them.
+// Workgroups: x the blocks of pixels, y the output channel, z the image.
+// Overrides: BLOCK_HEIGHT, output rows, 1 to 4; HAS_BIAS and SLIDING 0 or 1; WORKGROUP_SIZE, invocations.
+// Edges: taps in the padding count zero; an index before the start wraps to a huge number, which is outside as well; pixels past
+// the end of a row or of the last row are not stored.
 
+override BLOCK_HEIGHT: u32;
 override HAS_BIAS: u32;
 override SLIDING: u32;
 override WORKGROUP_SIZE: u32;
@@ -33,10 +36,10 @@ struct Params {
 @group(0) @binding(3) var<storage, read> b: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
 
-/// The input at column `in_x` of the row that starts at `row`, zero outside.
-fn input(row: u32, in_x: u32) -> Accumulator {
-    let inside = in_x < params.in_width;
-    return select(Accumulator(0), Accumulator(x[row + select(0u, in_x, inside)]), inside);
+/// The input of the plane at a row and a column, zero outside.
+fn pixel(plane: u32, in_y: u32, in_x: u32) -> Accumulator {
+    let inside = in_y < params.in_height && in_x < params.in_width;
+    return select(Accumulator(0), Accumulator(x[plane + select(0u, in_y * params.in_width + in_x, inside)]), inside);
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -47,51 +50,64 @@ fn main(
 ) {
     let m = workgroup.y;
     let out_channels = workgroups.y;
-    let quads = (params.out_width + 3u) / 4u;
-    let quad = workgroup.x * WORKGROUP_SIZE + local;
-    let out_y = quad / quads;
-    let out_x = quad % quads * 4u;
+    let blocks = (params.out_width + 3u) / 4u;
+    let block = workgroup.x * WORKGROUP_SIZE + local;
+    let out_y = block / blocks * BLOCK_HEIGHT;
+    let out_x = block % blocks * 4u;
     if out_y >= params.out_height {
         return;
     }
 
     let plane = (workgroup.z * (out_channels / params.multiplier) + m / params.multiplier) * params.in_height * params.in_width;
-    var sum = Accumulator4(0);
-    for (var ky = 0u; ky < params.kernel_height; ky++) {
-        let in_y = out_y * params.stride_y + ky * params.dilation_y - params.top;
-        if in_y >= params.in_height {
-            continue;
-        }
-        let row = plane + in_y * params.in_width;
-        let weight = (m * params.kernel_height + ky) * params.kernel_width;
-        var in_x = out_x * params.stride_x - params.left;
-        if SLIDING != 0u {
-            var window = Accumulator4(Accumulator(0), input(row, in_x), input(row, in_x + 1u), input(row, in_x + 2u));
+    let weights = m * params.kernel_height * params.kernel_width;
+    let first_y = out_y * params.stride_y - params.top;
+    let first_x = out_x * params.stride_x - params.left;
+    var sum: array<Accumulator4, 4>;
+    if SLIDING != 0u {
+        let input_rows = (BLOCK_HEIGHT - 1u) * params.stride_y + params.kernel_height;
+        for (var i = 0u; i < input_rows; i++) {
+            let y0 = first_y + i;
+            var window = Accumulator4(Accumulator(0), pixel(plane, y0, first_x), pixel(plane, y0, first_x + 1u), pixel(plane, y0, first_x + 2u));
             for (var kx = 0u; kx < params.kernel_width; kx++) {
-                window = Accumulator4(window.yzw, input(row, in_x + 3u + kx));
-                sum += Accumulator(w[weight + kx]) * window;
+                window = Accumulator4(window.yzw, pixel(plane, y0, first_x + 3u + kx));
+                for (var r = 0u; r < BLOCK_HEIGHT; r++) {
+                    let ky = i - r * params.stride_y;
+                    if ky < params.kernel_height {
+                        sum[r] += Accumulator(w[weights + ky * params.kernel_width + kx]) * window;
+                    }
+                }
             }
-        } else {
-            let stride = params.stride_x;
+        }
+    } else {
+        for (var ky = 0u; ky < params.kernel_height; ky++) {
             for (var kx = 0u; kx < params.kernel_width; kx++) {
-                let window = Accumulator4(
-                    input(row, in_x),
-                    input(row, in_x + stride),
-                    input(row, in_x + 2u * stride),
-                    input(row, in_x + 3u * stride),
-                );
-                sum += Accumulator(w[weight + kx]) * window;
-                in_x += params.dilation_x;
+                let weight = Accumulator(w[weights + ky * params.kernel_width + kx]);
+                let x0 = first_x + kx * params.dilation_x;
+                for (var r = 0u; r < BLOCK_HEIGHT; r++) {
+                    let y0 = first_y + r * params.stride_y + ky * params.dilation_y;
+                    sum[r] += weight * Accumulator4(
+                        pixel(plane, y0, x0),
+                        pixel(plane, y0, x0 + params.stride_x),
+                        pixel(plane, y0, x0 + 2u * params.stride_x),
+                        pixel(plane, y0, x0 + 3u * params.stride_x),
+                    );
+                }
             }
         }
     }
 
+    // Epilogue.
+    var bias = Accumulator(0);
     if HAS_BIAS != 0u {
-        sum += Accumulator(b[m]);
+        bias = Accumulator(b[m]);
     }
-    let start = ((workgroup.z * out_channels + m) * params.out_height + out_y) * params.out_width + out_x;
-    let value = Element4(sum);
-    for (var j = 0u; j < min(4u, params.out_width - out_x); j++) {
-        y[start + j] = value[j];
+    for (var r = 0u; r < BLOCK_HEIGHT; r++) {
+        let start = ((workgroup.z * out_channels + m) * params.out_height + out_y + r) * params.out_width + out_x;
+        let value = Element4(sum[r] + bias);
+        for (var j = 0u; j < 4u; j++) {
+            if out_y + r < params.out_height && out_x + j < params.out_width {
+                y[start + j] = value[j];
+            }
+        }
     }
 }

@@ -79,6 +79,7 @@ fn main(
         }
     }
 
+    // Epilogue.
     if HAS_BIAS != 0u {
         sum += Accumulator(b[m]);
     }

@@ -72,8 +72,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             var pixels: array<Accumulator4, TILE_VECTORS>;
             for (var v = 0u; v < TILE_VECTORS; v++) {
                 let at = source[v];
-                let read = Accumulator4(Element4(x[at.x], x[at.y], x[at.z], x[at.w]));
-                pixels[v] = select(Accumulator4(0), read, inside[v]);
+                let values = Accumulator4(Element4(x[at.x], x[at.y], x[at.z], x[at.w]));
+                pixels[v] = select(Accumulator4(0), values, inside[v]);
                 source[v] += plane;
             }
             for (var r = 0u; r < TILE_ROWS; r += 4u) {
@@ -89,6 +89,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
 
+    // Epilogue.
     for (var r = 0u; r < TILE_ROWS; r++) {
         let m = row + r;
         if m >= params.out_channels {

@@ -56,6 +56,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         weight += params.weight_vectors;
     }
 
+    // Epilogue.
     for (var r = 0u; r < TILE_ROWS; r++) {
         let m = row + r;
         if m >= params.out_channels {

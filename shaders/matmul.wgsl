@@ -63,6 +63,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
 
+    // Epilogue.
     for (var r = 0u; r < TILE_ROWS; r++) {
         let m = row + r;
         if m >= params.rows {

@@ -54,6 +54,7 @@ fn main(
         right += params.b_inner;
     }
 
+    // Epilogue.
     var value = Accumulator(params.alpha) * sum;
     if HAS_C != 0u {
         value += Accumulator(params.beta) * Accumulator(c[m * params.c_row + n * params.c_column]);

@@ -54,6 +54,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
 
+    // Epilogue.
     if local.y == 0u {
         let target_row = (workgroup.z * params.rows + m) * params.columns;
         let scaled = Accumulator(params.alpha) * sum;

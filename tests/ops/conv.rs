@@ -87,6 +87,19 @@ fn depthwise_with_multipliers() {
     }
 }
 
+/// Blocks of four rows, whole and not.
+#[test]
+fn depthwise_on_larger_maps() {
+    for (height, width) in [(16, 18), (17, 15), (19, 21)] {
+        with_bias(Conv { groups: 2, ..padded([1, 1]) }, [2, 2, height, width], [2, 1, 3, 3]).check();
+        let narrow = Conv { groups: 2, ..strided([1, 2], Padding::symmetric([2, 1])) };
+        with_bias(narrow, [1, 2, height, 2 * width], [4, 1, 5, 3]).check();
+        let tall = Conv { groups: 2, ..strided([2, 1], Padding::symmetric([2, 1])) };
+        with_bias(tall, [1, 2, 2 * height, width], [2, 1, 5, 4]).check();
+        without_bias(Conv { dilation: Some([2, 1].into()), groups: 2, ..padded([2, 1]) }, [1, 2, height, width], [2, 1, 3, 3]).check();
+    }
+}
+
 #[test]
 fn dilation() {
     with_bias(Conv { dilation: Some([2, 3].into()), ..padded([2, 3]) }, [2, 3, 8, 11], [4, 3, 3, 3]).check();

@@ -1,6 +1,7 @@
 //! The kernels of convolution and when each one serves.
 
 use super::{Conv, Convolution};
+use crate::ops::matmul::{Factor, Product, lower_product};
 use crate::plan::{
     Access, Arg, Elem, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Packing, Part, Variant, WORKGROUP_SIZE,
     params, part, workgroups_1d,
@@ -22,9 +23,12 @@ const TILES: [Tile; 3] = [
 
 const TILE_HEADERS: &[Part] = &[TILES[0].header, TILES[1].header, TILES[2].header];
 
-/// Invocations of a workgroup of the matrix kernels: the SIMD width of a software device, a few subgroups of a GPU.
+/// Invocations of a workgroup: the SIMD width of a software device, a few subgroups of a GPU.
 const SOFTWARE_WORKGROUP: u32 = 8;
-const MATRIX_WORKGROUPS: &[u32] = &[SOFTWARE_WORKGROUP, WORKGROUP_SIZE];
+const WORKGROUPS: &[u32] = &[SOFTWARE_WORKGROUP, WORKGROUP_SIZE];
+
+/// Output rows of a depthwise invocation where reads cost more than lanes: a GPU rather has more invocations.
+const SOFTWARE_BLOCK_HEIGHT: u32 = 4;
 
 const HAS_BIAS: Override = Override { name: "HAS_BIAS", values: &[0, 1] };
 const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
@@ -45,7 +49,7 @@ pub(crate) static POINTWISE: Kernel = Kernel {
     parts: &[],
     types: &[FLOAT_ELEMENT],
     tiles: TILE_HEADERS,
-    overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: MATRIX_WORKGROUPS }],
+    overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: PointwiseParams::LAYOUT,
     bindings: BINDINGS,
 };
@@ -77,7 +81,7 @@ pub(crate) static IMPLICIT_GEMM: Kernel = Kernel {
     parts: &[],
     types: &[FLOAT_ELEMENT],
     tiles: TILE_HEADERS,
-    overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: MATRIX_WORKGROUPS }],
+    overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: ImplicitGemmParams::LAYOUT,
     bindings: BINDINGS,
 };
@@ -106,7 +110,12 @@ pub(crate) static DEPTHWISE: Kernel = Kernel {
     parts: &[],
     types: &[FLOAT_ELEMENT],
     tiles: &[],
-    overrides: &[HAS_BIAS, Override { name: "SLIDING", values: &[0, 1] }, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
+    overrides: &[
+        Override { name: "BLOCK_HEIGHT", values: &[1, SOFTWARE_BLOCK_HEIGHT] },
+        HAS_BIAS,
+        Override { name: "SLIDING", values: &[0, 1] },
+        Override { name: "WORKGROUP_SIZE", values: WORKGROUPS },
+    ],
     params: DepthwiseParams::LAYOUT,
     bindings: BINDINGS,
 };
@@ -152,7 +161,7 @@ pub(crate) static DIRECT: Kernel = Kernel {
 /// Every way to compute the convolution on this device, best first.
 pub(super) fn lower(op: &Conv, context: &LowerContext<'_>) -> Lowered {
     match Lowerer::new(op, context) {
-        Ok(lowerer) => match lowerer.candidates() {
+        Ok(lowerer) => match lowerer.candidates(context) {
             none if none.is_empty() => Lowered::Host("it has more outputs than the device dispatches invocations".into()),
             some => Lowered::Kernels(some),
         },
@@ -200,11 +209,11 @@ impl Lowerer {
         })
     }
 
-    fn candidates(&self) -> Vec<Lowering> {
+    fn candidates(&self, context: &LowerContext<'_>) -> Vec<Lowering> {
         let c = &self.convolution;
         let place = &c.place;
         let flat = place.input[0] == 1 && place.kernel[0] == 1 && place.output[0] == 1;
-        let mut all = vec![];
+        let mut all = self.linear().and_then(|product| lower_product(&product, context).ok()).unwrap_or_default();
         let depthwise = flat && c.in_channels == 1;
         // A matrix product with one input channel has too little reuse of its pixels, unless many output channels share them.
         let few_sharers = c.out_channels <= 4;
@@ -225,12 +234,31 @@ impl Lowerer {
         all
     }
 
+    /// A kernel that covers its whole input once is a linear layer: `X [N, K] · W [M, K]ᵀ + B`.
+    fn linear(&self) -> Option<Product> {
+        let c = &self.convolution;
+        let place = &c.place;
+        let inner = c.in_channels * place.taps();
+        let covers = place.kernel == place.input && place.output == [1; 3] && place.before == [0; 3] && c.groups == 1;
+        covers.then(|| Product {
+            batch: vec![],
+            rows: c.batch,
+            columns: c.out_channels,
+            inner,
+            a: Factor { batch: vec![], row: inner, column: 1 },
+            b: Factor { batch: vec![], row: 1, column: inner },
+            c: self.has_bias.then_some([0, 1]),
+            alpha: 1.0,
+            beta: 1.0,
+        })
+    }
+
     /// The tile for a group's output channels: the tallest that is at least half full.
     fn tile(&self) -> &'static Tile {
         TILES.iter().find(|t| t.rows < 2 * self.convolution.out_channels).unwrap_or(&TILES[TILES.len() - 1])
     }
 
-    fn matrix_workgroup(&self) -> u32 {
+    fn workgroup_size(&self) -> u32 {
         if self.software { SOFTWARE_WORKGROUP } else { WORKGROUP_SIZE }
     }
 
@@ -252,7 +280,7 @@ impl Lowerer {
 
     fn matrix_workgroups(&self, tile: &Tile, vectors: usize) -> [u32; 3] {
         let c = &self.convolution;
-        let per_workgroup = self.matrix_workgroup() as usize * tile.vectors;
+        let per_workgroup = self.workgroup_size() as usize * tile.vectors;
         [c.out_channels.div_ceil(tile.rows), vectors.div_ceil(per_workgroup), c.batch * c.groups].map(|n| n as u32)
     }
 
@@ -267,7 +295,7 @@ impl Lowerer {
             vectors: vectors as u32,
             weight_vectors: weight_vectors as u32,
         };
-        let variant = self.variant(&POINTWISE, Some(tile), vec![self.has_bias.into(), self.matrix_workgroup()]);
+        let variant = self.variant(&POINTWISE, Some(tile), vec![self.has_bias.into(), self.workgroup_size()]);
         let bindings = vec![Arg::Input(0), weight, self.bias(), Arg::Output(0)];
         Lowering::single(variant, &params, bindings, self.matrix_workgroups(tile, vectors))
     }
@@ -296,7 +324,7 @@ impl Lowerer {
             groups: c.groups as u32,
             weight_vectors: weight_vectors as u32,
         };
-        let variant = self.variant(&IMPLICIT_GEMM, Some(tile), vec![self.has_bias.into(), self.matrix_workgroup()]);
+        let variant = self.variant(&IMPLICIT_GEMM, Some(tile), vec![self.has_bias.into(), self.workgroup_size()]);
         let bindings = vec![Arg::Input(0), weight, self.bias(), Arg::Output(0)];
         Lowering::single(variant, &params, bindings, self.matrix_workgroups(tile, place.output_elements().div_ceil(4)))
     }
@@ -322,10 +350,13 @@ impl Lowerer {
             top,
             left,
         };
-        let sliding = u32::from(stride_x == 1 && dilation_x == 1);
-        let variant = self.variant(&DEPTHWISE, None, vec![self.has_bias.into(), sliding, WORKGROUP_SIZE]);
-        let quads = out_width.div_ceil(4) * out_height;
-        let workgroups = [quads.div_ceil(WORKGROUP_SIZE), (c.groups * c.out_channels) as u32, c.batch as u32];
+        let sliding = u32::from(stride_x == 1 && (dilation_y, dilation_x) == (1, 1));
+        let tall_blocks = out_width.div_ceil(4) * out_height.div_ceil(SOFTWARE_BLOCK_HEIGHT);
+        let block_height = if self.software && tall_blocks >= 2 * SOFTWARE_WORKGROUP { SOFTWARE_BLOCK_HEIGHT } else { 1 };
+        let overrides = vec![block_height, self.has_bias.into(), sliding, self.workgroup_size()];
+        let variant = self.variant(&DEPTHWISE, None, overrides);
+        let blocks = out_width.div_ceil(4) * out_height.div_ceil(block_height);
+        let workgroups = [blocks.div_ceil(self.workgroup_size()), (c.groups * c.out_channels) as u32, c.batch as u32];
         Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), self.bias(), Arg::Output(0)], workgroups)
     }
 
