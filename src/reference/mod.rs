@@ -3,15 +3,15 @@
 pub(crate) mod activation;
 pub(crate) mod binary;
 pub(crate) mod cast;
-pub(crate) mod reduce;
-pub(crate) mod softmax;
 pub(crate) mod constant;
 pub(crate) mod conv;
 pub(crate) mod layout;
+pub(crate) mod matmul;
 pub(crate) mod movement;
 pub(crate) mod norm;
 pub(crate) mod pool;
-pub(crate) mod matmul;
+pub(crate) mod reduce;
+pub(crate) mod softmax;
 
 use crate::tensor::Tensor;
 
