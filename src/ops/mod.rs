@@ -1,25 +1,5 @@
 //! The operators: attributes, shape rule, cost and lowering, one file per family. Nothing here names wgpu.
 
-macro_rules! unfinished {
-    ($op:ty, $name:literal) => {
-        impl Operator for $op {
-            fn name(&self) -> &'static str {
-                $name
-            }
-            fn infer(&self, _inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
-                Err(OpError::Unsupported($name.into()))
-            }
-            fn lower(&self, _context: &LowerContext<'_>) -> Lowered {
-                Lowered::Host("unfinished".into())
-            }
-            fn reference(&self, _inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
-                Err(OpError::Unsupported($name.into()))
-            }
-        }
-    };
-}
-pub(crate) use unfinished;
-
 pub(crate) mod activation;
 pub(crate) mod binary;
 pub(crate) mod cast;
