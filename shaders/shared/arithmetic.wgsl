@@ -1,4 +1,4 @@
-// Functions of two elements: OPERATION picks one. The numbers are `Operation::code`'s.
+// Functions of two elements: OPERATION picks one. The numbers are `Binary::code`'s.
 
 override OPERATION: u32;
 

@@ -2,24 +2,31 @@
 
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator};
-use crate::plan::{LowerContext, Lowered};
-use crate::tensor::Tensor;
+use crate::ops::binary::NUMBERS;
+use crate::ops::{FLOATS, Operands, Operator, Tolerance};
+use crate::plan::{
+    ANY_ELEMENT, Access, Arg, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, collapse, dims_array, element_count,
+    params, part, workgroups_1d,
+};
+use crate::reference;
+use crate::shape::{Shape, resolve_axis};
+use crate::tensor::{DType, Tensor};
 
 /// What a reduction computes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ReduceFunction {
-    /// The mean.
+    /// The mean; of integers truncated toward zero.
     Mean,
-    /// The sum.
+    /// The sum; of integers wrapping at their width.
     Sum,
-    /// The largest element.
+    /// The largest element, NaN where there is one.
     Max,
 }
 
 /// `ReduceMean`, `ReduceSum`, `ReduceMax`: input `data`, optional `axes`; over all axes without them.
-/// Source: ONNX `ReduceSum`, opset 13, and its kin of opset 18.
+///
+/// The output loses the reduced axes, or keeps them with extent 1. Source: ONNX `ReduceSum`, opset 13, and its kin of opset 18.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reduce {
     /// What is computed.
@@ -30,4 +37,205 @@ pub struct Reduce {
     pub noop_with_empty_axes: bool,
 }
 
-super::unfinished!(Reduce, "Reduce");
+params! {
+    struct ReduceRowsParams {
+        rows: u32,
+        columns: u32,
+    }
+}
+
+params! {
+    struct ReduceStridedParams {
+        kept: [[u32; 4]; 2],
+        kept_strides: [[u32; 4]; 2],
+        reduced: [[u32; 4]; 2],
+        reduced_strides: [[u32; 4]; 2],
+        outputs: u32,
+        count: u32,
+    }
+}
+
+const REDUCE: Part = part!("shared/reduce.wgsl");
+
+const OVERRIDES: &[Override] = &[
+    Override { name: "FUNCTION", values: &[0, 1, 2] },
+    Override { name: "COOPERATIVE", values: &[0, 1] },
+    Override { name: "WORKGROUP_SIZE", values: &[64, 256] },
+];
+
+pub(crate) static REDUCE_ROWS: Kernel = Kernel {
+    name: "reduce_rows",
+    body: part!("reduce_rows.wgsl"),
+    parts: &[INDEX, REDUCE],
+    types: &[ANY_ELEMENT],
+    tiles: &[],
+    overrides: OVERRIDES,
+    params: ReduceRowsParams::LAYOUT,
+    bindings: &[Access::Read, Access::Write],
+};
+
+pub(crate) static REDUCE_STRIDED: Kernel = Kernel {
+    name: "reduce_strided",
+    body: part!("reduce_strided.wgsl"),
+    parts: &[INDEX, REDUCE],
+    types: &[ANY_ELEMENT],
+    tiles: &[],
+    overrides: OVERRIDES,
+    params: ReduceStridedParams::LAYOUT,
+    bindings: &[Access::Read, Access::Write],
+};
+
+/// Rows this long are worth a workgroup each; below, one invocation walks a row on its own.
+const COOPERATE_FROM: usize = 128;
+
+/// Rows this long are worth a workgroup of 256.
+const LARGE_FROM: usize = 4096;
+
+/// How `rows` reductions of `columns` elements are dealt out: the overrides `COOPERATIVE` and `WORKGROUP_SIZE`, and the workgroups.
+///
+/// `enough` rows keep a device busy with one invocation a row.
+pub(crate) fn deal_rows(rows: usize, columns: usize, enough: usize, max: u32) -> Result<([u32; 2], [u32; 3]), String> {
+    let cooperative = columns >= COOPERATE_FROM && rows < enough;
+    let size = if cooperative && columns >= LARGE_FROM { 256 } else { 64 };
+    let per_workgroup = if cooperative { 1 } else { size as usize };
+    let workgroups = workgroups_1d(rows, per_workgroup, max).ok_or_else(|| format!("{rows} rows are too many"))?;
+    Ok(([cooperative.into(), size], workgroups))
+}
+
+/// Which axes of `x` are reduced, by input 1 where it is given.
+pub(crate) fn reduced_axes(op: &Reduce, rank: usize, axes: Option<&[i64]>) -> Result<Vec<bool>, OpError> {
+    let axes = axes.unwrap_or_default();
+    let mut reduced = vec![axes.is_empty() && !op.noop_with_empty_axes; rank];
+    for &axis in axes {
+        let resolved = resolve_axis(axis, rank);
+        let resolved = resolved.ok_or_else(|| OpError::invalid(format!("axis {axis} is out of range for {rank} axes")))?;
+        if std::mem::replace(&mut reduced[resolved], true) {
+            return Err(OpError::invalid(format!("axes {axes:?} name axis {resolved} of {rank} twice")));
+        }
+    }
+    Ok(reduced)
+}
+
+impl Reduce {
+    fn code(&self) -> u32 {
+        match self.function {
+            ReduceFunction::Sum => 0,
+            ReduceFunction::Mean => 1,
+            ReduceFunction::Max => 2,
+        }
+    }
+
+    fn output_shape(&self, x: &Shape, reduced: &[bool]) -> Shape {
+        let extents = x.iter().zip(reduced);
+        if self.keep_dims {
+            extents.map(|(&extent, &reduced)| if reduced { 1 } else { extent }).collect()
+        } else {
+            extents.filter(|(_, reduced)| !**reduced).map(|(&extent, _)| extent).collect()
+        }
+    }
+
+    fn lower_reduce(&self, context: &LowerContext<'_>) -> Result<Lowered, String> {
+        let data = context.inputs.required(0, "data").map_err(|e| e.to_string())?;
+        let axes = context.inputs.integers(1, "axes").map_err(|e| e.to_string())?;
+        let reduced = reduced_axes(self, data.shape.rank(), axes.as_deref()).map_err(|e| e.to_string())?;
+        let outputs = context.outputs[0].shape.elements();
+        let elements = element_count(data.shape)?;
+        if outputs == elements as usize {
+            return Ok(Lowered::View);
+        }
+        let elem = context.elem(data.dtype)?;
+        if self.function == ReduceFunction::Mean && !data.dtype.is_float() {
+            return Err(format!("the sum behind a mean of {} may outgrow it", data.dtype));
+        }
+        if self.function == ReduceFunction::Sum && data.dtype.is_integer() && data.dtype.size() < 4 {
+            return Err(format!("{} wraps at {} bits, shaders at 32", data.dtype, 8 * data.dtype.size()));
+        }
+        let count = elements as usize / outputs;
+        let variant = |kernel, [cooperative, size]: [u32; 2]| Variant {
+            kernel,
+            types: vec![elem],
+            tile: None,
+            overrides: vec![self.code(), cooperative, size],
+        };
+        let bindings = || vec![Arg::Input(0), Arg::Output(0)];
+        let max = context.capabilities.max_workgroups;
+
+        // The output's strides tell the axes apart: 0 along those that are reduced.
+        let owner: Shape = data.shape.iter().zip(&reduced).map(|(&extent, &reduced)| if reduced { 1 } else { extent }).collect();
+        let strides = |s: Vec<usize>| s.into_iter().map(|s| s as i64).collect();
+        let space = collapse(data.shape, &[strides(data.shape.strides()), strides(owner.broadcast_strides(data.shape))]);
+        let axes = |reduced: bool| -> Vec<(i64, i64)> {
+            let matching = (0..space.dims.len()).filter(|&axis| (space.strides[1][axis] == 0) == reduced);
+            matching.map(|axis| (space.dims[axis] as i64, space.strides[0][axis])).collect()
+        };
+        let (kept, reduced) = (axes(false), axes(true));
+
+        let mut lowerings = vec![];
+        if kept.len() <= 1 && matches!(reduced[..], [(_, 1)]) {
+            let (overrides, workgroups) = deal_rows(outputs, count, usize::MAX, max)?;
+            let params = ReduceRowsParams { rows: outputs as u32, columns: count as u32 };
+            lowerings.push(Lowering::single(variant(&REDUCE_ROWS, overrides), &params, bindings(), workgroups));
+        }
+        let dims = |axes: &[(i64, i64)]| dims_array(axes.iter().map(|a| a.0), 1);
+        let walks = |axes: &[(i64, i64)]| dims_array(axes.iter().map(|a| a.1), 0);
+        if let (Some(kept), Some(kept_strides), Some(reduced), Some(reduced_strides)) =
+            (dims(&kept), walks(&kept), dims(&reduced), walks(&reduced))
+        {
+            // Neighbouring outputs read side by side, so one invocation each is best as soon as there are many.
+            let (overrides, workgroups) = deal_rows(outputs, count, 4096, max)?;
+            let (outputs, count) = (outputs as u32, count as u32);
+            let params = ReduceStridedParams { kept, kept_strides, reduced, reduced_strides, outputs, count };
+            lowerings.push(Lowering::single(variant(&REDUCE_STRIDED, overrides), &params, bindings(), workgroups));
+        }
+        if lowerings.is_empty() {
+            return Err(format!("kept and reduced axes alternate more than 8 times in {}", data.shape));
+        }
+        Ok(Lowered::Kernels(lowerings))
+    }
+}
+
+impl Operator for Reduce {
+    fn name(&self) -> &'static str {
+        match self.function {
+            ReduceFunction::Mean => "ReduceMean",
+            ReduceFunction::Sum => "ReduceSum",
+            ReduceFunction::Max => "ReduceMax",
+        }
+    }
+
+    fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
+        let data = match self.function {
+            ReduceFunction::Max => inputs.expect_dtype(0, "data", DType::ALL)?,
+            ReduceFunction::Mean | ReduceFunction::Sum => inputs.expect_dtype(0, "data", NUMBERS)?,
+        };
+        let axes = inputs.integers(1, "axes")?;
+        let reduced = reduced_axes(self, data.shape.rank(), axes.as_deref())?;
+        let shape = self.output_shape(data.shape, &reduced);
+        if self.function == ReduceFunction::Mean && !FLOATS.contains(&data.dtype) && data.shape.elements() == 0 {
+            return Err(OpError::invalid(format!("the mean of no elements of {} is undefined", data.tensor_type())));
+        }
+        Ok(vec![TensorType::new(data.dtype, shape)])
+    }
+
+    fn flops(&self, inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
+        inputs.get(0).map_or(0, |data| data.shape.elements() as u64)
+    }
+
+    fn lower(&self, context: &LowerContext<'_>) -> Lowered {
+        self.lower_reduce(context).unwrap_or_else(Lowered::Host)
+    }
+
+    fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
+        let data = reference::input(inputs, 0);
+        let axes = reference::optional(inputs, 1).and_then(Tensor::to_i64);
+        let reduced = reduced_axes(self, data.shape().rank(), axes.as_deref())?;
+        Ok(vec![reference::reduce::reduce(self.function, data, &reduced, &self.output_shape(data.shape(), &reduced))])
+    }
+
+    fn tolerance(&self, dtype: DType) -> Tolerance {
+        match self.function {
+            ReduceFunction::Max => Tolerance::EXACT,
+            ReduceFunction::Mean | ReduceFunction::Sum => Tolerance::accumulation(dtype),
+        }
+    }
+}

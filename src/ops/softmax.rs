@@ -2,11 +2,19 @@
 
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator};
-use crate::plan::{LowerContext, Lowered};
-use crate::tensor::Tensor;
+use crate::ops::reduce::deal_rows;
+use crate::ops::{FLOATS, Operands, Operator, Tolerance};
+use crate::plan::{
+    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, WORKGROUP_SIZE, element_count,
+    params, part, workgroups_1d,
+};
+use crate::reference;
+use crate::shape::{Shape, resolve_axis};
+use crate::tensor::{DType, Tensor};
 
-/// `Softmax`, `LogSoftmax`: `exp(x) ÷ Σ exp(x)` along one axis, or its logarithm. Source: ONNX `Softmax`, opset 13.
+/// `Softmax`, `LogSoftmax`: `exp(x) ÷ Σ exp(x)` along one axis, or its logarithm. Input and output have the same shape.
+///
+/// A row with NaN, with +∞ or of −∞ alone gives NaN. Source: ONNX `Softmax`, opset 13, and opset 11 for `flatten`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Softmax {
     /// The axis; negative counts from the end.
@@ -17,4 +25,104 @@ pub struct Softmax {
     pub flatten: bool,
 }
 
-super::unfinished!(Softmax, "Softmax");
+params! {
+    struct SoftmaxRowsParams {
+        rows: u32,
+        columns: u32,
+    }
+}
+
+params! {
+    struct SoftmaxStridedParams {
+        positions: u32,
+        columns: u32,
+        inner: u32,
+    }
+}
+
+const SOFTMAX: Part = part!("shared/softmax.wgsl");
+
+const LOG: Override = Override { name: "LOG", values: &[0, 1] };
+
+pub(crate) static SOFTMAX_ROWS: Kernel = Kernel {
+    name: "softmax_rows",
+    body: part!("softmax_rows.wgsl"),
+    parts: &[INDEX, SOFTMAX],
+    types: &[FLOAT_ELEMENT],
+    tiles: &[],
+    overrides: &[LOG, Override { name: "COOPERATIVE", values: &[0, 1] }, Override { name: "WORKGROUP_SIZE", values: &[64, 256] }],
+    params: SoftmaxRowsParams::LAYOUT,
+    bindings: &[Access::Read, Access::Write],
+};
+
+pub(crate) static SOFTMAX_STRIDED: Kernel = Kernel {
+    name: "softmax_strided",
+    body: part!("softmax_strided.wgsl"),
+    parts: &[INDEX, SOFTMAX],
+    types: &[FLOAT_ELEMENT],
+    tiles: &[],
+    overrides: &[LOG, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
+    params: SoftmaxStridedParams::LAYOUT,
+    bindings: &[Access::Read, Access::Write],
+};
+
+impl Softmax {
+    /// `shape` as `[outer, columns, inner]`, the sum running over the columns.
+    pub(crate) fn split(&self, shape: &Shape) -> Result<[usize; 3], OpError> {
+        let axis = resolve_axis(self.axis, shape.rank());
+        let axis = axis.ok_or_else(|| OpError::invalid(format!("axis {} is out of range for {shape}", self.axis)))?;
+        let extent = |axes: &[usize]| axes.iter().product();
+        let end = if self.flatten { shape.rank() } else { axis + 1 };
+        Ok([extent(&shape[..axis]), extent(&shape[axis..end]), extent(&shape[end..])])
+    }
+
+    fn lower_softmax(&self, context: &LowerContext<'_>) -> Result<Lowering, String> {
+        let output = &context.outputs[0];
+        let elem = context.elem(output.dtype)?;
+        element_count(&output.shape)?;
+        let [outer, columns, inner] = self.split(&output.shape).map_err(|e| e.to_string())?;
+        let max = context.capabilities.max_workgroups;
+        let bindings = vec![Arg::Input(0), Arg::Output(0)];
+        let log = self.log.into();
+        let variant = |kernel, overrides| Variant { kernel, types: vec![elem], tile: None, overrides };
+        if inner == 1 {
+            let ([cooperative, size], workgroups) = deal_rows(outer, columns, usize::MAX, max)?;
+            let params = SoftmaxRowsParams { rows: outer as u32, columns: columns as u32 };
+            return Ok(Lowering::single(variant(&SOFTMAX_ROWS, vec![log, cooperative, size]), &params, bindings, workgroups));
+        }
+        let positions = outer * inner;
+        let workgroups = workgroups_1d(positions, WORKGROUP_SIZE as usize, max).ok_or("too many elements")?;
+        let params = SoftmaxStridedParams { positions: positions as u32, columns: columns as u32, inner: inner as u32 };
+        Ok(Lowering::single(variant(&SOFTMAX_STRIDED, vec![log, WORKGROUP_SIZE]), &params, bindings, workgroups))
+    }
+}
+
+impl Operator for Softmax {
+    fn name(&self) -> &'static str {
+        if self.log { "LogSoftmax" } else { "Softmax" }
+    }
+
+    fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
+        let x = inputs.expect_dtype(0, "input", FLOATS)?;
+        self.split(x.shape)?;
+        Ok(vec![x.tensor_type()])
+    }
+
+    /// Compare, subtract, exponentiate, add and divide each element.
+    fn flops(&self, _inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
+        outputs.first().map_or(0, |t| 5 * t.shape.elements() as u64)
+    }
+
+    fn lower(&self, context: &LowerContext<'_>) -> Lowered {
+        Lowered::from_rule(self.lower_softmax(context))
+    }
+
+    fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
+        let x = reference::input(inputs, 0);
+        Ok(vec![reference::softmax::softmax(x, self.split(x.shape())?, self.log)])
+    }
+
+    fn tolerance(&self, dtype: DType) -> Tolerance {
+        Tolerance::accumulation(dtype)
+    }
+}

@@ -1,16 +1,23 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::{activation, conv, movement, norm, pool};
+use crate::ops::{activation, binary, cast, conv, matmul, movement, norm, pool, reduce, softmax};
 
 /// Every kernel of this crate.
 #[rustfmt::skip]
 pub static KERNELS: &[&Kernel] = &[
+    &activation::CLIP,
     &activation::UNARY,
+    &binary::BINARY,
+    &binary::BINARY_BROADCAST,
+    &cast::CAST,
     &conv::DEPTHWISE,
     &conv::DIRECT,
     &conv::IMPLICIT_GEMM,
     &conv::POINTWISE,
+    &matmul::DIRECT,
+    &matmul::TILED,
+    &matmul::VECTOR,
     &movement::GATHER,
     &movement::PAD,
     &movement::STRIDED_COPY,
@@ -22,4 +29,8 @@ pub static KERNELS: &[&Kernel] = &[
     &pool::GLOBAL_MAX_POOL,
     &pool::MAX_POOL,
     &pool::MAX_POOL_INDICES,
+    &reduce::REDUCE_ROWS,
+    &reduce::REDUCE_STRIDED,
+    &softmax::SOFTMAX_ROWS,
+    &softmax::SOFTMAX_STRIDED,
 ];

@@ -1,5 +1,7 @@
 //! Host-side arithmetic that several lowerings share: collapsing axes, splitting workgroups.
 
+use crate::shape::Shape;
+
 /// The most axes that strided kernels take after collapsing.
 pub(crate) const MAX_AXES: usize = 8;
 
@@ -51,6 +53,12 @@ pub(crate) fn dims_array(values: impl ExactSizeIterator<Item = i64>, fill: u32) 
         out[at / 4][at % 4] = value as i32 as u32;
     }
     Some(out)
+}
+
+/// The number of elements of `shape`, where indices of 32 bits reach all of them with room for a stride past the end.
+pub(crate) fn element_count(shape: &Shape) -> Result<u32, String> {
+    let elements = shape.elements();
+    i32::try_from(elements).map(|n| n as u32).map_err(|_| format!("{elements} elements are too many for indices of 32 bits"))
 }
 
 /// Workgroups for `items` independent pieces of work, `per_workgroup` each, folded into two dimensions

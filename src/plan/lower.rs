@@ -201,7 +201,7 @@ impl Lowerer<'_> {
         let of = |id: Option<&Option<ValueId>>, packing: Packing| match id {
             Some(Some(id)) => {
                 let ty = self.graph.tensor_type(*id);
-                device_bytes(&TensorType { dtype: packing.dtype(ty.dtype), ..ty }, capabilities)
+                device_bytes(&TensorType::new(packing.dtype(ty.dtype), [packing.elements(ty.shape.elements())]), capabilities)
             }
             _ => Err("a kernel binds an input that the node leaves out".into()),
         };

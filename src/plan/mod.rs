@@ -16,7 +16,7 @@ pub use kernel::{
     Access, Capabilities, Elem, Kernel, Override, ParamsField, ParamsLayout, ParamsMember, Part, TypeRole, Variant, type_header,
 };
 pub use kernels::KERNELS;
-pub(crate) use layout::{Collapsed, collapse, dims_array, workgroups_1d};
+pub(crate) use layout::{Collapsed, collapse, dims_array, element_count, workgroups_1d};
 pub use lower::{LowerOptions, lower};
 pub use packing::Packing;
 

@@ -22,12 +22,28 @@ pub enum Packing {
     },
     /// Integers as `i32`, which every device has; for values known to fit.
     Narrow,
+    /// Rows of `columns` elements, each zero-padded to a multiple of `multiple`.
+    PaddedRows {
+        /// Length of each row.
+        columns: usize,
+        /// What the number of columns is padded to a multiple of.
+        multiple: usize,
+    },
 }
 
 impl Packing {
     /// The element type after packing elements of `dtype`.
-    pub(crate) fn dtype(self, dtype: DType) -> DType {
+    pub fn dtype(self, dtype: DType) -> DType {
         if self == Packing::Narrow { DType::I32 } else { dtype }
+    }
+
+    /// How many elements `elements` of them become.
+    pub fn elements(self, elements: usize) -> usize {
+        match self {
+            Packing::AsIs | Packing::Narrow => elements,
+            Packing::Transposed { rows, multiple, .. } => elements / rows.max(1) * rows.next_multiple_of(multiple),
+            Packing::PaddedRows { columns, multiple } => elements / columns.max(1) * columns.next_multiple_of(multiple),
+        }
     }
 
     /// The elements of `tensor` in this order.
@@ -52,6 +68,16 @@ impl Packing {
                     Tensor::of([groups, columns, padded], out)
                 })
             }
+            Packing::PaddedRows { columns, multiple } => {
+                let padded = columns.next_multiple_of(multiple);
+                for_each_dtype!(tensor.data_ref(), values => {
+                    let mut out = vec![Default::default(); values.len() / columns.max(1) * padded];
+                    for (row, source) in out.chunks_exact_mut(padded.max(1)).zip(values.chunks_exact(columns.max(1))) {
+                        row[..columns].copy_from_slice(source);
+                    }
+                    Tensor::of([out.len() / padded.max(1), padded], out)
+                })
+            }
         }
     }
 }
@@ -74,5 +100,21 @@ mod tests {
         let indices = Tensor::new([2, 2], vec![-1i64, 0, 7, i64::MAX]).unwrap();
         assert_eq!(Packing::Narrow.apply(&indices), Tensor::new([2, 2], vec![-1i32, 0, 7, i32::MAX]).unwrap());
         assert_eq!(Packing::Narrow.dtype(indices.dtype()), DType::I32);
+    }
+
+    #[test]
+    fn rows_are_padded_with_zeros() {
+        let w = Tensor::new([2, 3], (1..=6).collect::<Vec<i32>>()).unwrap();
+        let packed = Packing::PaddedRows { columns: 3, multiple: 4 }.apply(&w);
+        assert_eq!(packed.data::<i32>().unwrap(), [1, 2, 3, 0, 4, 5, 6, 0]);
+    }
+
+    #[test]
+    fn packed_sizes_are_known_before_packing() {
+        let w = Tensor::new([6, 5], (0..30).collect::<Vec<i32>>()).unwrap();
+        let transposed = Packing::Transposed { groups: 2, rows: 3, columns: 5, multiple: 8 };
+        for packing in [Packing::AsIs, transposed, Packing::PaddedRows { columns: 5, multiple: 4 }] {
+            assert_eq!(packing.elements(w.len()), packing.apply(&w).len(), "{packing:?}");
+        }
     }
 }

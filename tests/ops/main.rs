@@ -4,8 +4,15 @@
 mod support;
 
 mod activation;
+mod binary;
+mod cast;
 mod constant;
+mod conv;
 mod layout;
+mod matmul;
 mod movement;
 mod norm;
 mod pool;
+mod reduce;
+mod resize;
+mod softmax;

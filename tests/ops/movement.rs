@@ -1,7 +1,7 @@
-use macula::Tensor;
 use macula::ops::{Concat, Expand, Gather, Pad, PadMode, Slice, Split, Transpose};
+use macula::{DType, GraphBuilder, Tensor};
 
-use crate::support::{Case, case, every_type, integers, random};
+use crate::support::{Case, case, every_type, gpu, integers, random};
 
 const MODES: [PadMode; 4] = [PadMode::Constant, PadMode::Reflect, PadMode::Edge, PadMode::Wrap];
 
@@ -143,6 +143,21 @@ fn gathers_along_every_axis() {
     }
     let rows = Tensor::vector((0..67).map(|i| i * 31 % 65 - 32).collect::<Vec<i64>>());
     case(Gather { axis: 0 }).runtime(random(13, [65, 7], -9.0..9.0)).runtime(rows).check();
+}
+
+/// Indices that only the GPU sees: they come from another kernel.
+#[test]
+fn indices_computed_on_the_gpu_are_clamped() {
+    let mut b = GraphBuilder::new("clamped");
+    let (x, raw) = (b.input("x", DType::F32, [3, 2]), b.input("raw", DType::I32, [2, 3]));
+    let indices = b.node("indices", Transpose::default(), &[raw]).unwrap();
+    let y = b.node("y", Gather { axis: 0 }, &[x, indices]).unwrap();
+    b.output("y", y);
+    let session = gpu().compile(b.finish().unwrap()).unwrap();
+    let x = Tensor::new([3, 2], vec![0f32, 1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+    let raw = Tensor::new([2, 3], vec![3, i32::MIN, -1, -4, i32::MAX, 1]).unwrap();
+    let outputs = session.run(&[("x", x.view()), ("raw", raw.view())]).unwrap();
+    assert_eq!(outputs[0].data::<f32>().unwrap(), [4.0, 5.0, 0.0, 1.0, 0.0, 1.0, 4.0, 5.0, 4.0, 5.0, 2.0, 3.0]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod concat;
 mod expand;
 mod gather;
 mod pad;
+mod resize;
 mod slice;
 mod split;
 mod strided_copy;
@@ -15,6 +16,7 @@ pub(crate) use gather::GATHER;
 pub use gather::Gather;
 pub(crate) use pad::{PAD, PadAxis};
 pub use pad::{Pad, PadMode};
+pub use resize::Resize;
 pub use slice::Slice;
 pub(crate) use slice::SliceAxis;
 pub use split::Split;
@@ -72,3 +74,73 @@ macro_rules! moves_only {
     };
 }
 use moves_only;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::GraphBuilder;
+    use crate::ops::Op;
+    use crate::plan::{Capabilities, LowerOptions, Placed, lower};
+    use crate::tensor::{DType, Tensor};
+
+    /// Where a node with one runtime input of extents `x` goes on a device without optional features.
+    fn placed(op: impl Into<Op>, x: &[usize], constants: &[Tensor], outputs: usize) -> Placed {
+        placed_as(DType::F32, op, x, constants, outputs)
+    }
+
+    fn placed_as(dtype: DType, op: impl Into<Op>, x: &[usize], constants: &[Tensor], outputs: usize) -> Placed {
+        let mut b = GraphBuilder::new("one node");
+        let mut inputs = vec![Some(b.input("x", dtype, x.to_vec()))];
+        inputs.extend(constants.iter().enumerate().map(|(i, c)| Some(b.constant(format!("c{i}"), c.clone()))));
+        for (i, y) in b.nodes("node", op, &inputs, outputs).unwrap().into_iter().enumerate() {
+            b.output(format!("y{i}"), y);
+        }
+        lower(b.finish().unwrap(), Some(&Capabilities::default()), &LowerOptions::default()).unwrap().placed.remove(0)
+    }
+
+    fn copies(variants: &[&str]) -> Placed {
+        let name = |v: &&str| format!("strided_copy f32 {v} WORKGROUP_SIZE=64");
+        Placed::Gpu(variants.iter().map(name).collect())
+    }
+
+    fn list(values: &[i64]) -> Tensor {
+        Tensor::vector(values.to_vec())
+    }
+
+    #[test]
+    fn what_moves_nothing_is_a_view() {
+        assert_eq!(placed(Transpose { permutation: vec![0, 2, 1, 3] }, &[2, 1, 3, 5], &[], 1), Placed::View);
+        assert_eq!(placed(Slice, &[2, 3], &[list(&[0]), list(&[i64::MAX])], 1), Placed::View);
+        assert_eq!(placed(Expand, &[2, 3], &[list(&[1, 2, 3])], 1), Placed::View);
+        assert_eq!(placed(Pad { mode: PadMode::Wrap }, &[2, 3], &[list(&[0; 4])], 1), Placed::View);
+        assert_eq!(placed(Split { axis: 1 }, &[2, 3], &[], 1), Placed::View);
+        assert_eq!(placed(Concat { axis: 1 }, &[2, 3], &[], 1), Placed::View);
+        // The first rows lie in order too, but they are not the whole input.
+        assert_eq!(placed(Slice, &[2, 3], &[list(&[0]), list(&[1])], 1), copies(&["unit_element AXES=1"]));
+    }
+
+    #[test]
+    fn rows_divisible_by_four_move_as_vectors() {
+        let transposed = |order: &[usize]| placed(Transpose { permutation: order.to_vec() }, &[2, 3, 5, 8], &[], 1);
+        assert_eq!(transposed(&[0, 2, 1, 3]), copies(&["unit_element4 AXES=4"]));
+        assert_eq!(transposed(&[0, 2, 3, 1]), copies(&["unit_element AXES=3"]));
+        let parts = [list(&[1, 2])];
+        assert_eq!(placed(Split { axis: 1 }, &[7, 3, 4], &parts, 2), copies(&["unit_element4 AXES=2", "unit_element4 AXES=2"]));
+        assert_eq!(placed(Split { axis: 1 }, &[7, 3, 2], &parts, 2), copies(&["unit_element AXES=2", "unit_element AXES=2"]));
+        // A reversed innermost axis is not contiguous.
+        let reversed = [list(&[-1]), list(&[i64::MIN]), list(&[1]), list(&[-1])];
+        assert_eq!(placed(Slice, &[3, 8], &reversed, 1), copies(&["unit_element AXES=2"]));
+    }
+
+    #[test]
+    fn constant_indices_need_no_64_bit_integers() {
+        let kernel = "gather f32 i32 unit_element4 WORKGROUP_SIZE=64".to_owned();
+        assert_eq!(placed(Gather { axis: 0 }, &[3, 8], &[list(&[2, -1])], 1), Placed::Gpu(vec![kernel]));
+    }
+
+    #[test]
+    fn what_32_bits_cannot_count_stays_on_the_host() {
+        let reason = "[65536,65537] has 2^32 elements or more, which the kernel cannot count".to_owned();
+        assert_eq!(placed_as(DType::U8, Transpose::default(), &[1 << 16, (1 << 16) + 1], &[], 1), Placed::Cpu(reason));
+    }
+}

@@ -1,0 +1,86 @@
+// y[i, m, n] = alpha · Σ_k a[i, m, k] · b[i, k, n] + beta · c[m, n], i over a batch
+//
+// Layout: a by strides, in elements; b in rows of vectors of four columns, padded; c by strides, 0 where it broadcasts; y dense.
+// One invocation owns TILE_ROWS rows × TILE_VECTORS vectors of columns in registers. A workgroup owns the same rows for
+// WORKGROUP_SIZE · TILE_VECTORS vectors: neighbours read neighbouring vectors of b, and all read the same addresses of a.
+// Workgroups: x the tiles of rows, so that the columns they share stay in cache; y the blocks of vectors; z the batch.
+// Overrides: HAS_C 0 or 1; WORKGROUP_SIZE, invocations.
+// Edges: rows and vectors past the end compute on the last ones, and are not stored.
+
+override HAS_C: u32;
+override WORKGROUP_SIZE: u32;
+
+struct Params {
+    batch: vec4<u32>, // extents
+    a_batch: vec4<u32>, // strides
+    b_batch: vec4<u32>, // strides, in vectors
+    rows: u32,
+    columns: u32,
+    inner: u32,
+    a_row: u32, // strides
+    a_inner: u32,
+    b_inner: u32, // in vectors
+    c_row: u32,
+    c_column: u32,
+    alpha: f32,
+    beta: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<Element>;
+@group(0) @binding(2) var<storage, read> b: array<Element4>;
+@group(0) @binding(3) var<storage, read> c: array<Element>;
+@group(0) @binding(4) var<storage, read_write> y: array<Element>;
+
+@compute @workgroup_size(WORKGROUP_SIZE)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let row = workgroup.x * TILE_ROWS;
+    let first = workgroup.y * (WORKGROUP_SIZE * TILE_VECTORS) + local;
+    let vectors = (params.columns + 3u) / 4u;
+
+    var left: array<u32, TILE_ROWS>;
+    for (var r = 0u; r < TILE_ROWS; r++) {
+        left[r] = batch_offset(workgroup.z, params.batch, params.a_batch) + min(row + r, params.rows - 1u) * params.a_row;
+    }
+    var right: array<u32, TILE_VECTORS>;
+    for (var v = 0u; v < TILE_VECTORS; v++) {
+        right[v] = batch_offset(workgroup.z, params.batch, params.b_batch) + min(first + v * WORKGROUP_SIZE, vectors - 1u);
+    }
+
+    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    for (var k = 0u; k < params.inner; k++) {
+        var columns: array<Accumulator4, TILE_VECTORS>;
+        for (var v = 0u; v < TILE_VECTORS; v++) {
+            columns[v] = Accumulator4(b[right[v]]);
+            right[v] += params.b_inner;
+        }
+        for (var r = 0u; r < TILE_ROWS; r++) {
+            let value = Accumulator(a[left[r]]);
+            left[r] += params.a_inner;
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                sum[r * TILE_VECTORS + v] += value * columns[v];
+            }
+        }
+    }
+
+    for (var r = 0u; r < TILE_ROWS; r++) {
+        let m = row + r;
+        if m >= params.rows {
+            break;
+        }
+        let target_row = (workgroup.z * params.rows + m) * params.columns;
+        for (var v = 0u; v < TILE_VECTORS; v++) {
+            let scaled = Accumulator(params.alpha) * sum[r * TILE_VECTORS + v];
+            for (var j = 0u; j < 4u; j++) {
+                let n = (first + v * WORKGROUP_SIZE) * 4u + j;
+                if n < params.columns {
+                    var value = scaled[j];
+                    if HAS_C != 0u {
+                        value += Accumulator(params.beta) * Accumulator(c[m * params.c_row + n * params.c_column]);
+                    }
+                    y[target_row + n] = Element(value);
+                }
+            }
+        }
+    }
+}

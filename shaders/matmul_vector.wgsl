@@ -1,0 +1,71 @@
+// y[i, m, n] = alpha · Σ_k a[i, m, k] · b[i, k, n] + beta · c[m, n], i over a batch, for few rows m: bound by reading b once
+//
+// Layout: a by strides, in elements; b in rows of vectors of four columns, padded; c by strides, 0 where it broadcasts; y dense.
+// One invocation owns four columns of one row for every SLICES-th k; a workgroup is COLUMNS × SLICES invocations, of which
+// neighbours read neighbouring vectors of b, and adds its slices up in workgroup memory.
+// Workgroups: x the blocks of columns, y the rows, z the batch.
+// Overrides: COLUMNS, vectors of a workgroup; SLICES of the inner axis; HAS_C 0 or 1.
+// Edges: vectors past the end compute on the last one, and are not stored.
+
+override COLUMNS: u32;
+override SLICES: u32;
+override HAS_C: u32;
+
+struct Params {
+    batch: vec4<u32>, // extents
+    a_batch: vec4<u32>, // strides
+    b_batch: vec4<u32>, // strides, in vectors
+    rows: u32,
+    columns: u32,
+    inner: u32,
+    a_row: u32, // strides
+    a_inner: u32,
+    b_inner: u32, // in vectors
+    c_row: u32,
+    c_column: u32,
+    alpha: f32,
+    beta: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> a: array<Element>;
+@group(0) @binding(2) var<storage, read> b: array<Element4>;
+@group(0) @binding(3) var<storage, read> c: array<Element>;
+@group(0) @binding(4) var<storage, read_write> y: array<Element>;
+
+var<workgroup> partial: array<Accumulator4, COLUMNS * SLICES>;
+
+@compute @workgroup_size(COLUMNS, SLICES)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let m = workgroup.y;
+    let vector = workgroup.x * COLUMNS + local.x;
+    let left = batch_offset(workgroup.z, params.batch, params.a_batch) + m * params.a_row;
+    let right = batch_offset(workgroup.z, params.batch, params.b_batch) + min(vector, (params.columns + 3u) / 4u - 1u);
+
+    var sum = Accumulator4(0);
+    for (var k = local.y; k < params.inner; k += SLICES) {
+        sum += Accumulator(a[left + k * params.a_inner]) * Accumulator4(b[right + k * params.b_inner]);
+    }
+    if SLICES > 1u {
+        partial[local.y * COLUMNS + local.x] = sum;
+        workgroupBarrier();
+        for (var slice = 1u; slice < SLICES && local.y == 0u; slice++) {
+            sum += partial[slice * COLUMNS + local.x];
+        }
+    }
+
+    if local.y == 0u {
+        let target_row = (workgroup.z * params.rows + m) * params.columns;
+        let scaled = Accumulator(params.alpha) * sum;
+        for (var j = 0u; j < 4u; j++) {
+            let n = vector * 4u + j;
+            if n < params.columns {
+                var value = scaled[j];
+                if HAS_C != 0u {
+                    value += Accumulator(params.beta) * Accumulator(c[m * params.c_row + n * params.c_column]);
+                }
+                y[target_row + n] = Element(value);
+            }
+        }
+    }
+}

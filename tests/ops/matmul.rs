@@ -1,0 +1,138 @@
+//! Matrix products.
+
+use macula::ops::{Gemm, MatMul};
+use macula::{DType, Tensor};
+
+use crate::support::{Case, case, random, to_dtype, to_f16};
+
+fn matmul(a: &[usize], b: &[usize]) -> [Case; 2] {
+    let a = || random(1, a, -1.0..1.0);
+    let b = || random(2, b, -1.0..1.0);
+    [case(MatMul).runtime(a()).runtime(b()), case(MatMul).runtime(a()).constant(b())]
+}
+
+fn check_both(a: &[usize], b: &[usize]) {
+    for case in matmul(a, b) {
+        case.check();
+    }
+}
+
+#[test]
+fn around_the_tiles() {
+    for m in [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33] {
+        check_both(&[m, 7], &[7, 12]);
+    }
+    for n in [1, 3, 4, 5, 31, 32, 33, 63, 64, 65, 260] {
+        check_both(&[5, 9], &[9, n]);
+        check_both(&[1, 9], &[9, n]);
+    }
+}
+
+#[test]
+fn inner_axes_of_every_kind() {
+    for k in [1, 2, 3, 15, 16, 17, 96, 104, 440] {
+        check_both(&[6, k], &[k, 8]);
+        check_both(&[2, k], &[k, 5]);
+    }
+}
+
+#[test]
+fn vectors() {
+    check_both(&[7], &[7]);
+    check_both(&[7], &[7, 5]);
+    check_both(&[6, 7], &[7]);
+    check_both(&[7], &[2, 3, 7, 4]);
+    check_both(&[2, 3, 6, 7], &[7]);
+}
+
+#[test]
+fn batches() {
+    check_both(&[3, 5, 6], &[3, 6, 8]);
+    check_both(&[2, 3, 5, 6], &[6, 7]);
+    check_both(&[5, 6], &[2, 3, 6, 8]);
+    check_both(&[2, 1, 5, 6], &[3, 6, 4]);
+    check_both(&[2, 1, 5, 6], &[3, 6, 7]);
+    check_both(&[2, 1, 4, 1, 2, 6], &[3, 1, 5, 6, 4]);
+}
+
+#[test]
+fn batches_that_alternate_on_more_than_four_axes_run_on_the_cpu() {
+    let [case, _] = matmul(&[2, 1, 2, 1, 2, 3, 4], &[1, 2, 1, 2, 1, 4, 4]);
+    case.check_on_cpu();
+}
+
+#[test]
+fn a_constant_on_the_left() {
+    case(MatMul).constant(random(1, [6, 7], -1.0..1.0)).runtime(random(2, [3, 7, 8], -1.0..1.0)).check();
+}
+
+#[test]
+fn gemm_in_all_transpositions() {
+    for (transpose_a, a) in [(false, [5, 7]), (true, [7, 5])] {
+        for (transpose_b, b) in [(false, [7, 6]), (true, [6, 7])] {
+            let op = Gemm { alpha: 0.75, beta: -1.5, transpose_a, transpose_b };
+            let inputs = || case(op).runtime(random(1, a, -1.0..1.0));
+            inputs().constant(random(2, b, -1.0..1.0)).constant(random(3, [6], -1.0..1.0)).check();
+            inputs().runtime(random(2, b, -1.0..1.0)).runtime(random(3, [5, 6], -1.0..1.0)).check();
+        }
+    }
+}
+
+#[test]
+fn gemm_addends_broadcast() {
+    for m in [1, 3, 9] {
+        for c in [&[m, 10][..], &[1, 10], &[10], &[m, 1], &[1, 1], &[1], &[]] {
+            let op = Gemm { alpha: 2.0, beta: 0.5, transpose_b: true, ..Gemm::default() };
+            let inputs = case(op).runtime(random(1, [m, 13], -1.0..1.0)).constant(random(2, [10, 13], -1.0..1.0));
+            inputs.constant(random(3, c, -1.0..1.0)).check();
+        }
+    }
+    case(Gemm::default()).runtime(random(1, [3, 4], -1.0..1.0)).constant(random(2, [4, 6], -1.0..1.0)).absent().check();
+}
+
+#[test]
+fn linear_layers_of_real_size() {
+    for m in [1, 2, 4, 5] {
+        let op = Gemm { transpose_b: true, ..Gemm::default() };
+        let inputs = case(op).runtime(random(1, [m, 515], -1.0..1.0)).constant(random(2, [201, 515], -1.0..1.0));
+        inputs.constant(random(3, [201], -1.0..1.0)).check();
+    }
+}
+
+#[test]
+fn integers() {
+    for dtype in [DType::I32, DType::U32] {
+        let integer = |seed, shape: &[usize]| to_dtype(&random(seed, shape, 0.0..1e5), dtype);
+        for m in [1, 5] {
+            case(MatMul).runtime(integer(1, &[2, m, 7])).runtime(integer(2, &[2, 7, 4])).check();
+            case(Gemm::default()).runtime(integer(1, &[m, 7])).constant(integer(2, &[7, 5])).constant(integer(3, &[5])).check();
+        }
+    }
+    let large = |seed, shape: [usize; 2]| to_dtype(&random(seed, shape, -1e12..1e12), DType::I64);
+    case(MatMul).runtime(large(1, [3, 4])).runtime(large(2, [4, 5])).check_on_cpu();
+}
+
+#[test]
+fn half_precision() {
+    let half = |seed, shape: &[usize]| to_f16(&random(seed, shape, -1.0..1.0));
+    for m in [1, 9] {
+        case(MatMul).runtime(half(1, &[m, 33])).constant(half(2, &[33, 10])).check();
+        case(Gemm::default()).runtime(half(1, &[m, 33])).runtime(half(2, &[33, 12])).runtime(half(3, &[12])).check();
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_numbers() {
+    let bad = |a: &[usize], b: &[usize]| case(MatMul).runtime(random(1, a, 0.0..1.0)).runtime(random(2, b, 0.0..1.0));
+    bad(&[5, 6], &[7, 8]).fails_with("A [5,6] has 6 columns, B [7,8] has 7 rows");
+    bad(&[2, 5, 6], &[3, 6, 8]).fails_with("the leading axes of [2,5,6] and [3,6,8] do not broadcast");
+    bad(&[], &[3, 6, 8]).fails_with("a factor has no axes");
+    let gemm = |op: Gemm, a: &[usize], b: &[usize]| case(op).runtime(random(1, a, 0.0..1.0)).runtime(random(2, b, 0.0..1.0));
+    gemm(Gemm::default(), &[5, 6], &[7, 8]).fails_with("A has 6 columns and B 7 rows");
+    gemm(Gemm { transpose_a: true, ..Gemm::default() }, &[5, 6], &[7, 8]).fails_with("A has 5 columns and B 7 rows");
+    gemm(Gemm::default(), &[2, 5, 6], &[6, 8]).fails_with("A [2,5,6] must be a matrix");
+    gemm(Gemm::default(), &[5, 6], &[6, 8]).runtime(random(3, [5], 0.0..1.0)).fails_with("C [5] does not broadcast to [5,8]");
+    gemm(Gemm::default(), &[5, 6], &[6, 8]).runtime(random(3, [1, 5, 8], 0.0..1.0)).fails_with("C [1,5,8] does not broadcast");
+    let integers = Tensor::full([2, 2], 3i32);
+    case(Gemm { alpha: 0.5, ..Gemm::default() }).runtime(integers.clone()).runtime(integers).fails_with("alpha 0.5");
+}

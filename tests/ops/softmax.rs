@@ -1,0 +1,63 @@
+use macula::Tensor;
+use macula::ops::Softmax;
+
+use crate::support::{case, random, to_f16};
+
+fn softmax(axis: i64, log: bool) -> Softmax {
+    Softmax { axis, log, flatten: false }
+}
+
+#[test]
+fn every_axis() {
+    for log in [false, true] {
+        for axis in -4..4 {
+            let x = random(1, [2, 3, 5, 7], -6.0..6.0);
+            case(softmax(axis, log)).runtime(x.clone()).check();
+            case(Softmax { flatten: true, ..softmax(axis, log) }).runtime(x.clone()).check();
+            case(softmax(axis, log)).runtime(to_f16(&x)).check();
+        }
+    }
+}
+
+#[test]
+fn rows_of_every_length() {
+    for log in [false, true] {
+        for columns in [1, 2, 63, 127, 128, 129, 1000, 4095, 4096, 100_003] {
+            case(softmax(-1, log)).runtime(random(2, [3, columns], -8.0..8.0)).check();
+            case(softmax(0, log)).runtime(random(3, [columns, 2], -8.0..8.0)).check();
+        }
+        case(softmax(1, log)).runtime(random(4, [700, 10], -8.0..8.0)).check();
+        case(softmax(1, log)).runtime(random(5, [2, 21, 33, 65], -8.0..8.0)).check();
+    }
+}
+
+#[test]
+fn large_logits_do_not_overflow() {
+    for log in [false, true] {
+        case(softmax(1, log)).runtime(random(6, [3, 150], 500.0..580.0)).check();
+        case(softmax(1, log)).runtime(random(6, [3, 11], -1e6..1e6)).check();
+    }
+}
+
+#[test]
+fn infinities_and_nan() {
+    for columns in [5, 200] {
+        for log in [false, true] {
+            let mut x = random(7, [6, columns], -3.0..3.0);
+            let values = x.data_mut::<f32>().unwrap();
+            values[..columns].fill(f32::NEG_INFINITY);
+            values[columns + 1] = f32::NEG_INFINITY;
+            values[2 * columns] = f32::NAN;
+            values[3 * columns + 3] = f32::NAN;
+            values[4 * columns + 2] = f32::INFINITY;
+            case(softmax(1, log)).runtime(x.clone()).check();
+            case(softmax(0, log)).runtime(x.reshape([6, columns, 1]).unwrap()).check();
+        }
+    }
+}
+
+#[test]
+fn bad_inputs_are_refused() {
+    case(softmax(2, false)).runtime(random(1, [2, 3], -1.0..1.0)).fails_with("axis 2 is out of range for [2,3]");
+    case(softmax(0, true)).runtime(Tensor::full([3], 1i32)).fails_with("input 0 (`input`) is i32");
+}
