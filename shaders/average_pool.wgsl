@@ -1,7 +1,7 @@
 // y[m, o] = sum over taps k of x[m, o * stride + k * dilation - before] / (taps that count)
 //
 // Layout: dense maps m of N·C, axes [D, H, W] (leading ones 1 where the operator has fewer). One invocation owns one
-// output, a workgroup WORKGROUP_SIZE neighbours, so that stores, and loads at stride 1, are side by side.
+// output, a workgroup WORKGROUP_SIZE neighbours of one plane, so that stores, and loads at stride 1, are side by side.
 // Overrides: WORKGROUP_SIZE, invocations.
 // Edges: only taps on the input are visited. The divisor counts those, with count_include_pad also those on the padding,
 // never those beyond it (ceil_mode); a window without a tap on the input is 0. Source: ONNX AveragePool.
@@ -15,8 +15,9 @@ struct Params {
     stride: vec4<u32>,
     dilation: vec4<u32>,
     before: vec4<u32>, // padding
-    counted: vec4<u32>, // one past the last position that counts: the input's extents plus the padding after it, if that counts
-    outputs: u32, // elements of y
+    counted: vec4<u32>, // extents of input and padding together
+    maps: u32,
+    tiles: u32, // workgroups for one plane of the output
     count_include_pad: u32,
 }
 
@@ -30,39 +31,39 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP_SIZE + local;
-    if i >= params.outputs {
+    let p = window_position(flat_workgroup(workgroup, workgroups), local, WORKGROUP_SIZE, params.tiles, params.output.xyz, params.maps);
+    if !p.inside {
         return;
     }
-    let o = map_position(i, params.output.xyz);
-    let dilation = params.dilation.xyz;
     let extents = params.input.xyz;
-    let start = vec3<i32>(o.xyz * params.stride.xyz) - vec3<i32>(params.before.xyz);
-    let first = first_taps(start, dilation);
-    let end = end_taps(start, extents, params.kernel.xyz, dilation);
-    var mean = Accumulator(0.0);
-    if all(first < end) {
-        let corner = vec3<u32>(start + vec3<i32>(first * dilation));
-        var plane = ((o.w * extents.x + corner.x) * extents.y + corner.y) * extents.z + corner.z;
-        var sum = Accumulator(0.0);
-        for (var d = first.x; d < end.x; d += 1u) {
-            var row = plane;
-            for (var h = first.y; h < end.y; h += 1u) {
-                // A sum a row: short sums keep rounding small under large kernels.
-                var row_sum = Accumulator(0.0);
-                var at = row;
-                for (var w = first.z; w < end.z; w += 1u) {
-                    row_sum += Accumulator(x[at]);
-                    at += dilation.z;
+    // Positions in the padding before the input wrap around, and so are beyond it.
+    let start = p.o * params.stride.xyz - params.before.xyz;
+    var sum = Accumulator(0.0);
+    var inside = 0u;
+    var padded = 0u;
+    for (var d = 0u; d < params.kernel.x; d += 1u) {
+        let at_d = start.x + d * params.dilation.x;
+        for (var h = 0u; h < params.kernel.y; h += 1u) {
+            let at_h = start.y + h * params.dilation.y;
+            let row = ((p.map * extents.x + at_d) * extents.y + at_h) * extents.z;
+            let row_inside = at_d < extents.x && at_h < extents.y;
+            let row_counts = at_d + params.before.x < params.counted.x && at_h + params.before.y < params.counted.y;
+            // A sum a row: short sums keep rounding small under large kernels.
+            var row_sum = Accumulator(0.0);
+            var at_w = start.z;
+            for (var w = 0u; w < params.kernel.z; w += 1u) {
+                if row_inside && at_w < extents.z {
+                    row_sum += Accumulator(x[row + at_w]);
+                    inside += 1u;
                 }
-                sum += row_sum;
-                row += dilation.y * extents.z;
+                padded += u32(row_counts && at_w + params.before.z < params.counted.z);
+                at_w += params.dilation.z;
             }
-            plane += dilation.x * extents.y * extents.z;
+            sum += row_sum;
         }
-        let last = end_taps(start, params.counted.xyz, params.kernel.xyz, dilation);
-        let taps = vec3<Accumulator>(select(end - first, last, params.count_include_pad != 0u));
-        mean = sum / (taps.x * taps.y * taps.z);
     }
-    y[i] = Element(mean);
+    let taps = select(inside, padded, params.count_include_pad != 0u);
+    // Nothing but padding sums to 0, and so is its mean, whether it counts or not.
+    let i = ((p.map * params.output.x + p.o.x) * params.output.y + p.o.y) * params.output.z + p.o.z;
+    y[i] = Element(sum / Accumulator(max(taps, 1u)));
 }

@@ -1,11 +1,13 @@
 // y[n, c, i] = (x[n, c, i] - mean[c]) * (scale[c] / sqrt(variance[c] + eps)) + bias[c]
 //
 // Layout: dense [N, C, ...]. One invocation owns four neighbouring elements, a workgroup WORKGROUP_SIZE times as many, so
-// loads and stores are whole vectors side by side; the four may lie in several maps.
-// Overrides: WORKGROUP_SIZE, invocations.
+// loads and stores are whole vectors side by side.
+// Overrides: WORKGROUP_SIZE, invocations; WHOLE_VECTORS, 1 where the elements of a map are a multiple of four, so that none
+// of the four belongs to another map.
 // Edges: the host pads buffers to whole vectors; the tail computes on padding. Source: ONNX BatchNormalization.
 
 override WORKGROUP_SIZE: u32;
+override WHOLE_VECTORS: u32;
 
 struct Params {
     vectors: u32, // ceil(elements / 4)
@@ -38,11 +40,18 @@ fn main(
         return;
     }
     let v = vec4<f32>(x[i]);
-    let maps = (vec4<u32>(4u * i) + vec4<u32>(0u, 1u, 2u, 3u)) / params.map_elements;
-    var result = normalize_channel(v, maps.x % params.channels);
-    for (var lane = 1u; lane < 4u; lane += 1u) {
-        if maps[lane] != maps.x {
-            result[lane] = normalize_channel(v, maps[lane] % params.channels)[lane];
+    let map = 4u * i / params.map_elements;
+    var channel = map % params.channels;
+    var result = normalize_channel(v, channel);
+    if WHOLE_VECTORS == 0u {
+        var at = 4u * i - map * params.map_elements;
+        for (var lane = 1u; lane < 4u; lane += 1u) {
+            at += 1u;
+            if at == params.map_elements {
+                at = 0u;
+                channel = select(channel + 1u, 0u, channel + 1u == params.channels);
+                result = select(result, normalize_channel(v, channel), vec4<u32>(0u, 1u, 2u, 3u) >= vec4<u32>(lane));
+            }
         }
     }
     y[i] = Element4(result);

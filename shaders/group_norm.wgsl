@@ -31,10 +31,17 @@ fn main(
     let first = row * params.row_elements;
     let statistics = row_statistics(first, elements, local);
     let inverse = 1.0 / sqrt(statistics.variance + params.eps);
-    let first_scale = row % params.groups * (params.row_elements / params.scale_elements);
+    // The scale of element i is i / scale_elements; steps of a workgroup's size find the next without a division.
+    var s = row % params.groups * (params.row_elements / params.scale_elements) + local / params.scale_elements;
+    var rest = local % params.scale_elements;
+    let step = WORKGROUP_SIZE / params.scale_elements;
+    let step_rest = WORKGROUP_SIZE % params.scale_elements;
     for (var i = local; i < elements; i += WORKGROUP_SIZE) {
-        let s = first_scale + i / params.scale_elements;
         let normalized = ((f32(x[first + i]) - statistics.shift) - statistics.correction) * inverse;
         y[first + i] = Element(normalized * f32(scale[s]) + f32(bias[s]));
+        rest += step_rest;
+        let carry = rest >= params.scale_elements;
+        rest = select(rest, rest - params.scale_elements, carry);
+        s += step + u32(carry);
     }
 }

@@ -1,7 +1,7 @@
 // y[m, o] = max over taps k of x[m, o * stride + k * dilation - before], indices[m, o] = where in x it was found
 //
 // Layout: dense maps m of N·C, axes [D, H, W] (leading ones 1 where the operator has fewer). One invocation owns one
-// output, a workgroup WORKGROUP_SIZE neighbours, so that stores, and loads at stride 1, are side by side.
+// output, a workgroup WORKGROUP_SIZE neighbours of one plane, so that stores, and loads at stride 1, are side by side.
 // Overrides: WORKGROUP_SIZE, invocations.
 // Edges: only taps on the input are visited, so padding never wins; without any the output is `lowest` and the index -1.
 // The first of equal elements counts; the first NaN beats all. Source: ONNX MaxPool.
@@ -16,7 +16,8 @@ struct Params {
     dilation: vec4<u32>,
     before: vec4<u32>, // padding
     index_stride: vec4<u32>, // what a step along each axis adds to an index: row-major or column-major
-    outputs: u32, // elements of y
+    maps: u32,
+    tiles: u32, // workgroups for one plane of the output
     lowest: f32,
 }
 
@@ -31,37 +32,37 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let i = flat_workgroup(workgroup, workgroups) * WORKGROUP_SIZE + local;
-    if i >= params.outputs {
+    let p = window_position(flat_workgroup(workgroup, workgroups), local, WORKGROUP_SIZE, params.tiles, params.output.xyz, params.maps);
+    if !p.inside {
         return;
     }
-    let o = map_position(i, params.output.xyz);
-    let dilation = params.dilation.xyz;
     let extents = params.input.xyz;
-    let start = vec3<i32>(o.xyz * params.stride.xyz) - vec3<i32>(params.before.xyz);
-    let first = first_taps(start, dilation);
-    let end = end_taps(start, extents, params.kernel.xyz, dilation);
-    let map = o.w * extents.x * extents.y * extents.z;
+    // Positions in the padding before the input wrap around, and so are beyond it.
+    let start = p.o * params.stride.xyz - params.before.xyz;
     var best = Element(params.lowest);
     var index = Index(-1);
-    if all(first < end) {
-        var found = vec3<u32>(start + vec3<i32>(first * dilation));
-        best = x[map + (found.x * extents.y + found.y) * extents.z + found.z];
-        for (var d = first.x; d < end.x; d += 1u) {
-            for (var h = first.y; h < end.y; h += 1u) {
-                for (var w = first.z; w < end.z; w += 1u) {
-                    let at = vec3<u32>(start + vec3<i32>(vec3<u32>(d, h, w) * dilation));
-                    let value = x[map + (at.x * extents.y + at.y) * extents.z + at.z];
-                    if !(value <= best) && best == best {
-                        best = value;
-                        found = at;
+    for (var d = 0u; d < params.kernel.x; d += 1u) {
+        let at_d = start.x + d * params.dilation.x;
+        for (var h = 0u; h < params.kernel.y; h += 1u) {
+            let at_h = start.y + h * params.dilation.y;
+            if at_d < extents.x && at_h < extents.y {
+                let row = ((p.map * extents.x + at_d) * extents.y + at_h) * extents.z;
+                var at_w = start.z;
+                for (var w = 0u; w < params.kernel.z; w += 1u) {
+                    if at_w < extents.z {
+                        let value = x[row + at_w];
+                        if index < Index(0) || (!(value <= best) && best == best) {
+                            best = value;
+                            let within = vec3<u32>(at_d, at_h, at_w) * params.index_stride.xyz;
+                            index = Index(p.map * extents.x * extents.y * extents.z + within.x + within.y + within.z);
+                        }
                     }
+                    at_w += params.dilation.z;
                 }
             }
         }
-        let within = found * params.index_stride.xyz;
-        index = Index(map + within.x + within.y + within.z);
     }
+    let i = ((p.map * params.output.x + p.o.x) * params.output.y + p.o.y) * params.output.z + p.o.z;
     y[i] = best;
     indices[i] = index;
 }

@@ -22,6 +22,7 @@ const MODELS: &[(&str, usize)] = &[
     ("squeezenet1.1-f16", 1),
     ("super-resolution", 1),
     ("ultraface-rfb-320", 1),
+    ("yolox-nano", 1),
 ];
 
 /// The bound of a whole network: rounding adds up over its layers.

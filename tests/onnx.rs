@@ -70,6 +70,7 @@ fn real_models_load() {
         ("mnist-8", 12, "Input3 f32[1,1,28,28]"),
         ("super-resolution", 10, "input f32[batch_size,1,224,224]"),
         ("ultraface-rfb-320", 211, "input f32[1,3,240,320]"),
+        ("yolox-nano", 369, "images f32[1,3,416,416]"),
     ];
     for &(name, nodes, input) in expected {
         let Some(path) = data::find(&format!("models/{name}/model.onnx")) else { continue };
@@ -94,7 +95,7 @@ fn every_unsupported_node_is_listed() {
         let Error::Unsupported { origin, items } = error_of(onnx::load(&path), &["not supported"]) else { panic!("{name}") };
         assert!(origin.contains(name));
         for (operator, count) in operators {
-            let listed = items.iter().filter(|item| item.contains(&format!("({operator}): operator is not supported"))).count();
+            let listed = items.iter().filter(|item| item.contains(&format!("({operator}): "))).count();
             assert_eq!(listed, *count, "{name}: {items:#?}");
         }
     }

@@ -1,19 +1,18 @@
-// Windows over padded axes: which taps of a window that starts at `start` (counted from the input's first element, so
-// negative in the padding before it) fall on positions 0..end. Taps stand `dilation` apart, there are `kernel` of them.
+// One output position of a window operator, found with few integer divisions: GPUs and software devices have no fast one.
 
-/// The first tap at 0 or after.
-fn first_taps(start: vec3<i32>, dilation: vec3<u32>) -> vec3<u32> {
-    return (vec3<u32>(max(-start, vec3<i32>(0))) + dilation - 1u) / dilation;
+struct WindowPosition {
+    map: u32,
+    o: vec3<u32>, // [d, h, w] in the output
+    inside: bool, // whether there is such an output
 }
 
-/// One past the last tap before `end`; not above `first_taps` where no tap falls on 0..end.
-fn end_taps(start: vec3<i32>, end: vec3<u32>, kernel: vec3<u32>, dilation: vec3<u32>) -> vec3<u32> {
-    return min(kernel, (vec3<u32>(max(vec3<i32>(end) - start, vec3<i32>(0))) + dilation - 1u) / dilation);
-}
-
-/// The coordinates `[d, h, w]` of the element at `i` in maps of `extents`, and in w the number of the map.
-fn map_position(i: u32, extents: vec3<u32>) -> vec4<u32> {
-    let row = i / extents.z;
-    let plane = row / extents.y;
-    return vec4<u32>(plane % extents.x, row % extents.y, i % extents.z, plane / extents.x);
+/// The output that invocation `local` of `group` owns: groups walk the planes of a map's output [D, H, W] in tiles of
+/// WORKGROUP_SIZE neighbours, `tiles` a plane, then depths, then `maps`.
+fn window_position(group: u32, local: u32, size: u32, tiles: u32, output: vec3<u32>, maps: u32) -> WindowPosition {
+    let plane = group / tiles;
+    let i = (group - plane * tiles) * size + local;
+    let map = plane / output.x;
+    let h = i / output.z;
+    let o = vec3<u32>(plane - map * output.x, h, i - h * output.z);
+    return WindowPosition(map, o, map < maps && h < output.y);
 }

@@ -1,14 +1,109 @@
-//! The CPU device: operators as fast as plain Rust makes them, the reference for the rest.
+//! The CPU device: the operators that networks spend their time in, fast on all cores; the reference for the rest.
+//!
+//! Every function splits its work by shapes alone, never by the number of threads, so results do not depend on the machine's
+//! load and two runs are equal bit for bit.
 
+mod activation;
+mod binary;
+mod conv;
+mod depthwise;
 mod execute;
+mod gemm;
+mod matmul;
+mod movement;
+mod norm;
+mod pool;
+mod reduce;
+mod scratch;
+mod softmax;
+mod strided;
+mod window;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use execute::{run, run_node};
 
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use rayon::prelude::*;
+
 use crate::error::OpError;
-use crate::ops::Op;
-use crate::tensor::Tensor;
+use crate::graph::TensorType;
+use crate::ops::{Op, Operands};
+use crate::tensor::{DType, Tensor};
+
+/// Elements that one task of an elementwise operator handles: enough to outweigh starting it, few enough for its caches.
+const CHUNK: usize = 1 << 14;
 
 /// All outputs of a node whose inputs its shape rule accepted.
+///
+/// # Errors
+/// What the reference finds wrong with the elements, such as an index out of range.
 pub(crate) fn evaluate(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<Tensor>, OpError> {
-    op.operator().reference(inputs, outputs)
+    let fast = match movement::evaluate(op, inputs, outputs)? {
+        Some(tensors) => Some(tensors),
+        None if inputs.iter().flatten().any(|t| t.dtype() == DType::F16) => compute_f16(op, inputs, outputs)?,
+        None => compute(op, inputs, outputs)?,
+    };
+    match fast {
+        Some(tensors) => Ok(tensors),
+        None => op.operator().reference(inputs, outputs),
+    }
+}
+
+/// The operators that compute, on `f32`; `None` for those, and those types, that only the reference knows.
+fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option<Vec<Tensor>>, OpError> {
+    Ok(match op {
+        Op::AveragePool(op) => pool::average_pool(op, inputs)?,
+        Op::BatchNormalization(op) => norm::batch(op, inputs, outputs),
+        Op::Binary(op) => binary::binary(*op, inputs),
+        Op::Clip(_) => activation::clip(inputs),
+        Op::Conv(op) => conv::conv(op, inputs)?,
+        Op::Gemm(op) => matmul::gemm(op, inputs),
+        Op::GlobalPool(op) => pool::global_pool(op, inputs),
+        Op::GroupNormalization(op) => norm::group(op, inputs),
+        Op::InstanceNormalization(op) => norm::instance(op, inputs),
+        Op::LayerNormalization(op) => norm::layer(op, inputs, outputs),
+        Op::MatMul(_) => matmul::matmul(inputs),
+        Op::MaxPool(op) => pool::max_pool(op, inputs, outputs)?,
+        Op::PRelu(_) => binary::prelu(inputs),
+        Op::Reduce(reduce) => reduce::reduce(reduce, inputs, &infer(op, inputs, outputs)?)?,
+        Op::Softmax(op) => softmax::softmax(op, inputs)?,
+        Op::Unary(op) => activation::unary(op, inputs),
+        _ => None,
+    })
+}
+
+/// `compute` for operands in half precision: computed in `f32` and rounded once.
+fn compute_f16(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option<Vec<Tensor>>, OpError> {
+    let widened: Vec<Option<Tensor>> = inputs.iter().map(|t| t.map(widen)).collect();
+    let widened: Vec<Option<&Tensor>> = widened.iter().map(Option::as_ref).collect();
+    let Some(tensors) = compute(op, &widened, outputs)? else { return Ok(None) };
+    let types = infer(op, inputs, outputs)?;
+    Ok(Some(tensors.into_iter().zip(types).map(|(tensor, ty)| if ty.dtype == DType::F16 { narrow(tensor) } else { tensor }).collect()))
+}
+
+fn widen(tensor: &Tensor) -> Tensor {
+    let Some(halves) = tensor.data::<f16>() else { return tensor.clone() };
+    let mut values = vec![0f32; halves.len()];
+    values.par_chunks_mut(CHUNK).zip(halves.par_chunks(CHUNK)).for_each(|(to, from)| from.convert_to_f32_slice(to));
+    Tensor::of(tensor.shape(), values)
+}
+
+fn narrow(tensor: Tensor) -> Tensor {
+    let Some(values) = tensor.data::<f32>() else { return tensor };
+    let mut halves = vec![f16::ZERO; values.len()];
+    halves.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(to, from)| to.convert_from_f32_slice(from));
+    Tensor::of(tensor.shape(), halves)
+}
+
+/// The output types, from the operator's own shape rule.
+fn infer(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<TensorType>, OpError> {
+    op.operator().infer(&Operands::of(inputs, outputs))
+}
+
+/// The elements of a required input, where they are `f32`.
+fn floats<'a>(inputs: &[Option<&'a Tensor>], index: usize) -> Option<&'a [f32]> {
+    inputs.get(index).copied().flatten()?.data::<f32>()
 }

@@ -155,3 +155,70 @@ impl<'a> Verifier<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::gpu::{Program, Wait, WeightStore};
+    use crate::graph::{InputSpec, Specialized};
+    use crate::ops::Unary;
+    use crate::plan::{LowerOptions, Step, lower};
+    use crate::{Device, GraphBuilder, TensorType};
+
+    /// `exp(sigmoid(relu(x)))`, the sigmoid's dispatch changed by `sabotage` before it runs.
+    fn report(sabotage: impl Fn(&mut Plan)) -> VerifyReport {
+        let device = Device::from_name(&std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into())).expect("run tools/test.sh");
+        let context = device.context().expect("a GPU device has a context");
+        let mut b = GraphBuilder::new("chain");
+        let mut value = b.input("x", DType::F32, [2, 3, 5, 7]);
+        for (name, op) in [("relu", Unary::Relu), ("sigmoid", Unary::Sigmoid), ("exp", Unary::Exp)] {
+            value = b.node(name, op, &[value]).unwrap();
+        }
+        b.output("y", value);
+        let x = Tensor::of([2, 3, 5, 7], (0..210).map(|i| (i as f32 * 0.37).sin() * 3.0).collect());
+        let spec = InputSpec { ty: TensorType::new(DType::F32, x.shape()), value: None };
+        let Specialized::Graph(graph) = b.finish().unwrap().specialize(&[spec]).unwrap() else { panic!("no values are needed") };
+        let mut plan = lower(graph, Some(context.capabilities()), &LowerOptions::default()).unwrap();
+        sabotage(&mut plan);
+        let program = Program::new(context, Arc::new(plan), &WeightStore::default(), false).unwrap();
+        let views = [x.view()];
+        let mut verifier = Verifier::new(&program.plan, &views);
+        let mut trace = |node, outputs| verifier.check(node, outputs);
+        pollster::block_on(program.run(context, &views, Wait::Here, Some(&mut trace))).unwrap();
+        verifier.finish().unwrap()
+    }
+
+    fn sigmoid(plan: &mut Plan) -> &mut crate::plan::Dispatch<crate::plan::Binding> {
+        let mut dispatches = plan.steps.iter_mut().filter_map(|step| match step {
+            Step::Dispatch { dispatch, .. } => Some(dispatch),
+            _ => None,
+        });
+        dispatches.nth(1).unwrap()
+    }
+
+    #[test]
+    fn right_kernels_pass() {
+        assert!(report(|_| ()).passed());
+    }
+
+    #[test]
+    fn a_kernel_that_computes_something_else_is_named_and_no_node_after_it() {
+        let tanh = Unary::Tanh.code().0;
+        let report = report(|plan| sigmoid(plan).variant.overrides[0] = tanh);
+        let failures: Vec<_> = report.nodes.iter().filter(|n| !n.comparison.passed()).map(|n| n.node.as_str()).collect();
+        assert_eq!(failures, ["sigmoid"], "{report}");
+        let text = report.to_string();
+        assert!(text.contains("`sigmoid` (Sigmoid)") && text.contains("unary") && text.contains("f32[2,3,5,7]"), "{text}");
+        assert_eq!(report.worst(1)[0].node, "sigmoid");
+    }
+
+    #[test]
+    fn a_kernel_that_stops_early_is_caught_at_its_first_missing_element() {
+        let report = report(|plan| sigmoid(plan).params[..4].copy_from_slice(&20u32.to_ne_bytes()));
+        let failure = report.first_failure().expect("elements from 80 on were not written");
+        assert_eq!(failure.node, "sigmoid");
+        assert!(failure.comparison.beyond > 0 && failure.comparison.beyond <= 130, "{failure}");
+    }
+}

@@ -50,9 +50,14 @@ impl ExternalData {
         if offset.checked_add(length).is_none_or(|end| end > *size) {
             return Err(format!("external data in `{location}` ends at byte {size}, before {offset} + {length}"));
         }
-        let mut data = vec![0; bytes];
-        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(&mut data));
-        read.map_err(|error| format!("external data in `{location}`: {error}"))?;
+        let mut data = vec![];
+        data.try_reserve_exact(bytes).map_err(|error| format!("external data in `{location}`: {bytes} bytes: {error}"))?;
+        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.take(length).read_to_end(&mut data));
+        match read {
+            Ok(read) if read == bytes => {}
+            Ok(read) => return Err(format!("external data in `{location}` gave {read} of {bytes} bytes")),
+            Err(error) => return Err(format!("external data in `{location}`: {error}")),
+        }
         Ok(data)
     }
 }

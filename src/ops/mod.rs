@@ -1,25 +1,5 @@
 //! The operators: attributes, shape rule, cost and lowering, one file per family. Nothing here names wgpu.
 
-macro_rules! unfinished {
-    ($op:ty, $name:literal) => {
-        impl Operator for $op {
-            fn name(&self) -> &'static str {
-                $name
-            }
-            fn infer(&self, _inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
-                Err(OpError::Unsupported($name.into()))
-            }
-            fn lower(&self, _context: &LowerContext<'_>) -> Lowered {
-                Lowered::Host("unfinished".into())
-            }
-            fn reference(&self, _inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
-                Err(OpError::Unsupported($name.into()))
-            }
-        }
-    };
-}
-pub(crate) use unfinished;
-
 pub(crate) mod activation;
 pub(crate) mod binary;
 pub(crate) mod cast;
@@ -43,7 +23,7 @@ pub use constant::{ConstantOfShape, ShapeOf};
 pub use conv::Conv;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use matmul::{Gemm, MatMul};
-pub use movement::{Concat, Expand, Gather, Pad, PadMode, Slice, Split, Transpose};
+pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
 pub use norm::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
 pub use pool::{AveragePool, GlobalPool, MaxPool, PoolKind};
 pub use reduce::{Reduce, ReduceFunction};
@@ -77,7 +57,7 @@ macro_rules! ops {
 ops! {
     AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, Expand, Flatten, Gather, Gemm,
     GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, PRelu, Pad,
-    Reduce, Reshape, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
+    Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
 }
 
 impl Op {

@@ -103,7 +103,7 @@ pub(crate) static BATCH_NORM: Kernel = Kernel {
     parts: &[INDEX],
     types: &[FLOAT_ELEMENT],
     tiles: &[],
-    overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
+    overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }, Override { name: "WHOLE_VECTORS", values: FLAG }],
     params: BatchNormParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
 };
@@ -192,7 +192,8 @@ fn lower_batch(op: &BatchNormalization, context: &LowerContext<'_>) -> Result<Lo
         map_elements: count(if y.shape.rank() < 2 { y.shape.elements() } else { y.shape[2..].iter().product() })?,
         eps: op.eps,
     };
-    let variant = Variant { kernel: &BATCH_NORM, types: vec![context.elem(y.dtype)?], tile: None, overrides: vec![WORKGROUP_SIZE] };
+    let overrides = vec![WORKGROUP_SIZE, params.map_elements.is_multiple_of(4).into()];
+    let variant = Variant { kernel: &BATCH_NORM, types: vec![context.elem(y.dtype)?], tile: None, overrides };
     let inputs = (0..5).map(Arg::Input);
     Ok(Lowering::single(variant, &params, inputs.chain([Arg::Output(0)]).collect(), workgroups))
 }

@@ -67,7 +67,8 @@ params! {
         dilation: [u32; 4],
         before: [u32; 4],
         index_stride: [u32; 4],
-        outputs: u32,
+        maps: u32,
+        tiles: u32,
         lowest: f32,
     }
 }
@@ -81,7 +82,8 @@ params! {
         dilation: [u32; 4],
         before: [u32; 4],
         counted: [u32; 4],
-        outputs: u32,
+        maps: u32,
+        tiles: u32,
         count_include_pad: u32,
     }
 }
@@ -152,17 +154,29 @@ fn taps(inputs: &Operands<'_>, window: &Window, outputs: &[TensorType]) -> u64 {
     }
 }
 
-/// What all window kernels share: the placement, the number of outputs, the workgroups.
-fn window_work(context: &LowerContext<'_>, window: &Window) -> Result<(Placement, u32, [u32; 3]), String> {
+/// What all window kernels share.
+struct WindowWork {
+    placement: Placement,
+    maps: u32,
+    tiles: u32,
+    workgroups: [u32; 3],
+}
+
+/// A workgroup for each tile of each plane of the output.
+fn window_work(context: &LowerContext<'_>, window: &Window) -> Result<WindowWork, String> {
     let x = context.inputs.required(0, "X").map_err(|e| e.to_string())?;
     let placement = window.place(x.shape).map_err(|e| e.to_string())?;
-    let outputs = context.outputs[0].shape.elements();
-    let too_many = || String::from("too many elements");
-    u32::try_from(x.shape.elements()).map_err(|_| too_many())?;
+    let y = &context.outputs[0].shape;
+    for shape in [x.shape, y] {
+        u32::try_from(shape.elements()).map_err(|_| "too many elements")?;
+    }
     let [depth, height, width] = placement.kernel;
     context.capabilities.check_iterations(depth * (1 + height * (1 + width)))?;
-    let workgroups = workgroups_1d(outputs, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or_else(too_many)?;
-    Ok((placement, u32::try_from(outputs).map_err(|_| too_many())?, workgroups))
+    let maps = y[0] * y[1];
+    let [depth, height, width] = placement.output;
+    let tiles = (height * width).div_ceil(WORKGROUP_SIZE as usize);
+    let workgroups = workgroups_1d(maps * depth * tiles, 1, context.capabilities.max_workgroups).ok_or("too many elements")?;
+    Ok(WindowWork { placement, maps: maps as u32, tiles: tiles as u32, workgroups })
 }
 
 /// Numbers for `[D, H, W]` as a vector; a placement's fit in 32 bits.
@@ -171,7 +185,7 @@ fn axes([d, h, w]: [usize; 3]) -> [u32; 4] {
 }
 
 fn lower_max(op: &MaxPool, context: &LowerContext<'_>) -> Result<Lowering, String> {
-    let (p, outputs, workgroups) = window_work(context, &op.window)?;
+    let WindowWork { placement: p, maps, tiles, workgroups } = window_work(context, &op.window)?;
     let dtype = context.outputs[0].dtype;
     let [depth, height, width] = p.input;
     let params = MaxPoolParams {
@@ -182,7 +196,8 @@ fn lower_max(op: &MaxPool, context: &LowerContext<'_>) -> Result<Lowering, Strin
         dilation: axes(p.dilation),
         before: axes(p.before),
         index_stride: axes(if op.column_major { [1, depth, depth * height] } else { [height * width, width, 1] }),
-        outputs,
+        maps,
+        tiles,
         lowest: lowest(dtype) as f32,
     };
     let elem = context.elem(dtype)?;
@@ -196,8 +211,7 @@ fn lower_max(op: &MaxPool, context: &LowerContext<'_>) -> Result<Lowering, Strin
 }
 
 fn lower_average(op: &AveragePool, context: &LowerContext<'_>) -> Result<Lowering, String> {
-    let (p, outputs, workgroups) = window_work(context, &op.window)?;
-    let after = if op.count_include_pad { p.after } else { [0; 3] };
+    let WindowWork { placement: p, maps, tiles, workgroups } = window_work(context, &op.window)?;
     let params = AveragePoolParams {
         input: axes(p.input),
         output: axes(p.output),
@@ -205,8 +219,9 @@ fn lower_average(op: &AveragePool, context: &LowerContext<'_>) -> Result<Lowerin
         stride: axes(p.stride),
         dilation: axes(p.dilation),
         before: axes(p.before),
-        counted: axes([0, 1, 2].map(|axis| p.input[axis] + after[axis])),
-        outputs,
+        counted: axes([0, 1, 2].map(|axis| p.before[axis] + p.input[axis] + p.after[axis])),
+        maps,
+        tiles,
         count_include_pad: op.count_include_pad.into(),
     };
     let types = vec![context.elem(context.outputs[0].dtype)?];

@@ -103,7 +103,7 @@ pub(crate) fn deal_rows(rows: usize, columns: usize, enough: usize, max: u32) ->
 }
 
 /// Which axes of `x` are reduced, by input 1 where it is given.
-fn reduced_axes(op: &Reduce, rank: usize, axes: Option<&[i64]>) -> Result<Vec<bool>, OpError> {
+pub(crate) fn reduced_axes(op: &Reduce, rank: usize, axes: Option<&[i64]>) -> Result<Vec<bool>, OpError> {
     let axes = axes.unwrap_or_default();
     let mut reduced = vec![axes.is_empty() && !op.noop_with_empty_axes; rank];
     for &axis in axes {

@@ -68,7 +68,7 @@ pub(crate) static SOFTMAX_STRIDED: Kernel = Kernel {
 
 impl Softmax {
     /// `shape` as `[outer, columns, inner]`, the sum running over the columns.
-    fn split(&self, shape: &Shape) -> Result<[usize; 3], OpError> {
+    pub(crate) fn split(&self, shape: &Shape) -> Result<[usize; 3], OpError> {
         let axis = resolve_axis(self.axis, shape.rank());
         let axis = axis.ok_or_else(|| OpError::invalid(format!("axis {} is out of range for {shape}", self.axis)))?;
         let extent = |axes: &[usize]| axes.iter().product();

@@ -14,4 +14,5 @@ mod movement;
 mod norm;
 mod pool;
 mod reduce;
+mod resize;
 mod softmax;

@@ -1,5 +1,8 @@
 //! The harness of the operator tests: one node, every kernel that can serve it, the CPU device, all against the reference.
 
+// Each test binary uses its own part of this.
+#![allow(dead_code)]
+
 use std::sync::OnceLock;
 
 use macula::ops::Op;
@@ -37,19 +40,16 @@ pub fn to_dtype(tensor: &Tensor, dtype: DType) -> Tensor {
 }
 
 /// The same values in half precision.
-#[allow(dead_code)]
 pub fn to_f16(tensor: &Tensor) -> Tensor {
     to_dtype(tensor, DType::F16)
 }
 
 /// A list of axes, extents or positions.
-#[allow(dead_code)]
 pub fn integers(values: &[i64]) -> Tensor {
     Tensor::vector(values.to_vec())
 }
 
 /// Seeded values of every element type that this GPU stores.
-#[allow(dead_code)]
 pub fn every_type(seed: u64, shape: impl Into<Shape>) -> Vec<Tensor> {
     let features = gpu().wgpu().map_or(wgpu::Features::empty(), |(device, _)| device.features());
     let stored = |dtype: &DType| match dtype {
@@ -92,21 +92,18 @@ impl Case {
     }
 
     /// The next input is a constant of the graph.
-    #[allow(dead_code)]
     pub fn constant(mut self, tensor: Tensor) -> Self {
         self.inputs.push(Input::Constant(tensor));
         self
     }
 
     /// The next input, an optional one, is left out.
-    #[allow(dead_code)]
     pub fn absent(mut self) -> Self {
         self.inputs.push(Input::Absent);
         self
     }
 
     /// How many outputs the node declares.
-    #[allow(dead_code)]
     pub fn outputs(mut self, outputs: usize) -> Self {
         self.outputs = outputs;
         self
@@ -133,7 +130,6 @@ impl Case {
 
     /// The node has no kernel; the CPU device agrees with the reference, and so does the fallback inside a GPU session.
     #[track_caller]
-    #[allow(dead_code)]
     pub fn check_on_cpu(self) {
         let expected = self.expected();
         if let [Placed::Gpu(kernels)] = &self.plan().placed[..] {
@@ -145,7 +141,6 @@ impl Case {
 
     /// The shape rule rejects the node with a message that contains `text`.
     #[track_caller]
-    #[allow(dead_code)]
     pub fn fails_with(self, text: &str) {
         let error = match self.graph() {
             Err(error) => error,

@@ -1,4 +1,4 @@
-//! Translation of resolved kernels to what Vulkan, Metal and DirectX 12 take, with wgpu's own settings.
+//! Translation of resolved kernels to what Vulkan, Metal and DirectX 12 take, with the settings that the executor has wgpu use.
 
 use macula::plan::{Access, Kernel};
 use naga::back::{hlsl, msl, spv};
@@ -17,10 +17,11 @@ fn slots(kernel: &Kernel) -> impl Iterator<Item = (ResourceBinding, u32, bool)> 
     (0..).zip(std::iter::once(false).chain(writes)).map(|(i, mutable)| (ResourceBinding { group: 0, binding: i }, i, mutable))
 }
 
-const RESTRICT: BoundsCheckPolicies = BoundsCheckPolicies {
-    index: BoundsCheckPolicy::Restrict,
-    buffer: BoundsCheckPolicy::Restrict,
-    image_load: BoundsCheckPolicy::Restrict,
+/// The executor switches wgpu's run-time checks off.
+const UNCHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
+    index: BoundsCheckPolicy::Unchecked,
+    buffer: BoundsCheckPolicy::Unchecked,
+    image_load: BoundsCheckPolicy::Unchecked,
     binding_array: BoundsCheckPolicy::Unchecked,
 };
 
@@ -32,10 +33,12 @@ pub fn spir_v(kernel: &Kernel, features: Capabilities, module: &Module, info: &M
     let target = |i| spv::BindingInfo { descriptor_set: 0, binding: i, binding_array_size: None };
     let options = spv::Options {
         lang_version: (1, 3),
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
         fake_missing_bindings: false,
         binding_map: slots(kernel).map(|(binding, i, _)| (binding, target(i))).collect(),
         capabilities: Some(capabilities.into_iter().collect()),
-        bounds_check_policies: RESTRICT,
+        bounds_check_policies: UNCHECKED,
+        force_loop_bounding: false,
         ..Default::default()
     };
     let pipeline = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: "main".into() };
@@ -53,9 +56,11 @@ pub fn msl(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Result<(), St
     };
     let options = msl::Options {
         lang_version: (2, 4),
+        zero_initialize_workgroup_memory: false,
         fake_missing_bindings: false,
         per_entry_point_map: [("main".to_owned(), resources)].into(),
-        bounds_check_policies: RESTRICT,
+        bounds_check_policies: UNCHECKED,
+        force_loop_bounding: false,
         ..Default::default()
     };
     let pipeline = msl::PipelineOptions { entry_point: Some((ShaderStage::Compute, "main".into())), ..Default::default() };
@@ -65,11 +70,14 @@ pub fn msl(kernel: &Kernel, module: &Module, info: &ModuleInfo) -> Result<(), St
 
 /// Translates as wgpu does for DirectX 12; f32 kernels down to shader model 5.1, which the FXC compiler takes.
 pub fn hlsl(kernel: &Kernel, features: Capabilities, module: &Module, info: &ModuleInfo) -> Result<(), String> {
-    let target = |i| hlsl::BindTarget { space: 0, register: i, restrict_indexing: true, ..Default::default() };
+    let target = |i| hlsl::BindTarget { space: 0, register: i, ..Default::default() };
     let options = hlsl::Options {
         shader_model: if features.is_empty() { hlsl::ShaderModel::V5_1 } else { hlsl::ShaderModel::V6_2 },
         fake_missing_bindings: false,
         binding_map: slots(kernel).map(|(binding, i, _)| (binding, target(i))).collect(),
+        zero_initialize_workgroup_memory: false,
+        restrict_indexing: false,
+        force_loop_bounding: false,
         // num_workgroups and the like are constants that the host sets.
         special_constants_binding: Some(hlsl::BindTarget { space: 1, ..Default::default() }),
         ..Default::default()

@@ -130,6 +130,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "ReduceSum" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Sum, 13)),
         "Relu" => (1..=1, 1, |_| Ok(Unary::Relu.into())),
         "Reshape" => (2..=2, 1, movement::reshape),
+        "Resize" => (3..=4, 1, movement::resize),
         "Shape" => (1..=1, 1, movement::shape),
         "Sigmoid" => (1..=1, 1, |_| Ok(Unary::Sigmoid.into())),
         "Slice" => (1..=5, 1, movement::slice),

@@ -3,7 +3,8 @@
 use super::super::tensor::{TensorProblem, decode};
 use super::NodeReader;
 use crate::ops::{
-    Concat, ConstantOfShape, Flatten, Gather, Identity, Op, Pad, PadMode, Reshape, ShapeOf, Slice, Split, Squeeze, Transpose, Unsqueeze,
+    Concat, ConstantOfShape, Flatten, Gather, Identity, Op, Pad, PadMode, Reshape, Resize, ShapeOf, Slice, Split, Squeeze, Transpose,
+    Unsqueeze,
 };
 use crate::tensor::Tensor;
 
@@ -74,6 +75,27 @@ pub(super) fn pad(node: &mut NodeReader<'_>) -> Result<Op, String> {
 pub(super) fn reshape(node: &mut NodeReader<'_>) -> Result<Op, String> {
     let allow_zero = node.attributes.flag("allowzero", false)?;
     Ok(Reshape { allow_zero }.into())
+}
+
+/// Nearest neighbour, in the ways of rounding that repeat every element when the factor is whole.
+pub(super) fn resize(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    if node.opset < 11 {
+        return Err("the form before opset 11 is not supported".into());
+    }
+    let mut text = |name, default| Ok::<_, String>(node.attributes.string(name)?.unwrap_or(default));
+    let (mode, position) = (text("mode", "nearest")?, text("coordinate_transformation_mode", "half_pixel")?);
+    let rounding = text("nearest_mode", "round_prefer_floor")?;
+    let policy = text("keep_aspect_ratio_policy", "stretch")?;
+    // These concern other modes.
+    node.attributes.float("cubic_coeff_a")?;
+    node.attributes.float("extrapolation_value")?;
+    let ignored = node.attributes.flag("exclude_outside", false)? || node.attributes.flag("antialias", false)?;
+    match (mode, position, rounding, policy) {
+        ("nearest", "asymmetric", "floor", "stretch") if !ignored => Ok(Resize.into()),
+        ("nearest", "half_pixel", "round_prefer_floor" | "round_prefer_ceil", "stretch") if !ignored => Ok(Resize.into()),
+        ("nearest", ..) => Err(format!("mode nearest with {position}, {rounding} and {policy} is not supported")),
+        _ => Err(format!("mode {mode} is not supported")),
+    }
 }
 
 pub(super) fn shape(node: &mut NodeReader<'_>) -> Result<Op, String> {

@@ -201,6 +201,19 @@ fn movement() {
 }
 
 #[test]
+fn resize_to_the_nearest_neighbour() {
+    let attributes = |mode, position, rounding| {
+        let position = string("coordinate_transformation_mode", position);
+        vec![string("mode", mode), position, string("nearest_mode", rounding), float("cubic_coeff_a", -0.75)]
+    };
+    assert_eq!(op(13, "Resize", &["x", "", "w"], vec![]), Resize.into());
+    assert_eq!(op(11, "Resize", &["x", "", "w"], attributes("nearest", "asymmetric", "floor")), Resize.into());
+    rejects(11, "Resize", &["x", "", "w"], attributes("linear", "half_pixel", "floor"), "mode linear is not supported");
+    rejects(11, "Resize", &["x", "", "w"], attributes("nearest", "asymmetric", "ceil"), "mode nearest with asymmetric, ceil and stretch");
+    rejects(18, "Resize", &["x", "", "w"], vec![ints("axes", &[2, 3])], "attribute `axes` is not supported");
+}
+
+#[test]
 fn dropout_passes_its_input() {
     let graph = read(7, "Dropout", &["x"], vec![float("ratio", 0.3)]).unwrap();
     assert!(matches!(graph.nodes()[0].op, Op::Identity(_)));

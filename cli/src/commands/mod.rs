@@ -1,0 +1,7 @@
+//! The subcommands, one a file.
+
+pub mod classify;
+pub mod devices;
+pub mod inspect;
+pub mod run;
+pub mod verify;

@@ -1,0 +1,6 @@
+//! The built program, run as people and scripts run it.
+
+mod bad_input;
+mod classify;
+mod networks;
+mod support;
