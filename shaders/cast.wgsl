@@ -4,6 +4,7 @@
 // loads and stores are whole vectors side by side. The host pads buffers to whole vectors; the tail computes on padding.
 // Overrides: CONVERSION: 0 as WGSL converts (to floats; between integers that fit their storage); 1 to bool, x != 0;
 // 2 floats to integers, toward zero, out of range to the nearest bound, NaN to 0; 3 integers to 8 or 16 bits, wrapping;
+// 4 u32 to i64, in halves, since drivers take its top bit for a sign;
 // WORKGROUP_SIZE, invocations.
 // Source: ONNX Cast, opset 13; Rust's `as`.
 
@@ -31,7 +32,9 @@ fn saturate_toward_zero(x: vec4<f32>) -> vec4<Target> {
     let number = select(vec4<f32>(), x, x == x);
     let inside = select(select(number, high, number > high), low, number < low);
     let base = Target(params.base);
-    let maximum = Target(params.maximum_high) * base * base + Target(params.maximum_low);
+    // The low word in halves: drivers take the top bit of a u32 for a sign where the target is wider.
+    let low_word = Target(params.maximum_low >> 16u) * base + Target(params.maximum_low & 0xffffu);
+    let maximum = Target(params.maximum_high) * base * base + low_word;
     return select(vec4<Target>(inside), vec4<Target>(maximum), number > high);
 }
 
@@ -41,6 +44,11 @@ fn convert(x: Element4) -> vec4<Target> {
         // Equality, since NaN is not 0 and `!=` on it gives what the backend likes.
         case 1u: { return vec4<Target>(select(vec4<u32>(1u), vec4<u32>(0u), x == Element4())); }
         case 2u: { return saturate_toward_zero(vec4<f32>(x)); }
+        case 4u: {
+            let bits = vec4<u32>(x);
+            let half = vec4<Target>(bits >> vec4<u32>(1u));
+            return half + half + vec4<Target>(bits & vec4<u32>(1u));
+        }
         default: {
             let bits = vec4<u32>(x) & vec4<u32>(params.mask);
             return vec4<Target>((bits ^ vec4<u32>(params.sign)) - vec4<u32>(params.sign));

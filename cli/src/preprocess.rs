@@ -66,10 +66,10 @@ pub struct PreprocessArgs {
     pub scale: Option<f32>,
     /// What is subtracted then, in the order of the channels: A,B,C or one for all
     #[arg(long, value_name = "A,B,C", value_delimiter = ',', value_parser = parse_number, allow_hyphen_values = true)]
-    pub mean: Option<PerChannel>,
+    pub mean: Option<Vec<f32>>,
     /// What the result is divided by, in the order of the channels: A,B,C or one for all
     #[arg(long, value_name = "A,B,C", value_delimiter = ',', value_parser = parse_number)]
-    pub std: Option<PerChannel>,
+    pub std: Option<Vec<f32>>,
 }
 
 /// `[height, width]` of a network's input.

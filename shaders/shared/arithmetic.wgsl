@@ -2,12 +2,20 @@
 
 override OPERATION: u32;
 
+fn is_nan(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
+}
+
 /// x to the power y as IEEE 754's powr does not but its pow does: negative x with whole y, pow(x, 0) = pow(1, y) = 1.
 ///
 /// Whole exponents up to 32 by squaring, so that squares and cubes are as exact as products; the rest through logarithms.
 fn power(x: f32, y: f32) -> f32 {
     if y == 0.0 || x == 1.0 {
         return 1.0;
+    }
+    // NaN first, by its bits: every comparison below would take it for a number.
+    if is_nan(x) || is_nan(y) {
+        return x + y;
     }
     let n = abs(y);
     let whole = y == floor(y);

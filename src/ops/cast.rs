@@ -40,7 +40,7 @@ pub(crate) static CAST: Kernel = Kernel {
     types: &[ANY_ELEMENT, TypeRole { role: "Target", allowed: ANY_ELEMENT.allowed }],
     tiles: &[],
     overrides: &[
-        Override { name: "CONVERSION", values: &[CONVERT, TO_BOOL, SATURATE, WRAP] },
+        Override { name: "CONVERSION", values: &[CONVERT, TO_BOOL, SATURATE, WRAP, EXTEND] },
         Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] },
     ],
     params: CastParams::LAYOUT,
@@ -52,6 +52,7 @@ const CONVERT: u32 = 0;
 const TO_BOOL: u32 = 1;
 const SATURATE: u32 = 2;
 const WRAP: u32 = 3;
+const EXTEND: u32 = 4;
 
 impl Cast {
     fn conversion(self, from: DType) -> u32 {
@@ -59,6 +60,7 @@ impl Cast {
             DType::Bool => TO_BOOL,
             to if from.is_float() && to.is_integer() => SATURATE,
             to if to.is_integer() && to.size() < 4 => WRAP,
+            DType::I64 if from == DType::U32 => EXTEND,
             _ => CONVERT,
         }
     }

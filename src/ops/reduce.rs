@@ -171,10 +171,18 @@ impl Reduce {
         let (kept, reduced) = (axes(false), axes(true));
 
         let mut lowerings = vec![];
+        let mut refusal = format!("kept and reduced axes alternate more than 8 times in {}", data.shape);
+        let loops = |per_turn: usize, [cooperative, size]: [u32; 2]| {
+            let turns = count.div_ceil(if cooperative == 1 { size as usize } else { 1 });
+            context.capabilities.check_iterations(turns * per_turn + turns / 64 + 64)
+        };
         if kept.len() <= 1 && matches!(reduced[..], [(_, 1)]) {
             let (overrides, workgroups) = deal_rows(outputs, count, usize::MAX, max)?;
             let params = ReduceRowsParams { rows: outputs as u32, columns: count as u32 };
-            lowerings.push(Lowering::single(variant(&REDUCE_ROWS, overrides), &params, bindings(), workgroups));
+            match loops(1, overrides) {
+                Ok(()) => lowerings.push(Lowering::single(variant(&REDUCE_ROWS, overrides), &params, bindings(), workgroups)),
+                Err(reason) => refusal = reason,
+            }
         }
         let dims = |axes: &[(i64, i64)]| dims_array(axes.iter().map(|a| a.0), 1);
         let walks = |axes: &[(i64, i64)]| dims_array(axes.iter().map(|a| a.1), 0);
@@ -183,12 +191,17 @@ impl Reduce {
         {
             // Neighbouring outputs read side by side, so one invocation each is best as soon as there are many.
             let (overrides, workgroups) = deal_rows(outputs, count, 4096, max)?;
+            // At the end of each run of the innermost axis, a loop over the axes finds the next one.
+            let allowed = loops(1 + 8usize.div_ceil(reduced[1][3].max(1) as usize), overrides);
             let (outputs, count) = (outputs as u32, count as u32);
             let params = ReduceStridedParams { kept, kept_strides, reduced, reduced_strides, outputs, count };
-            lowerings.push(Lowering::single(variant(&REDUCE_STRIDED, overrides), &params, bindings(), workgroups));
+            match allowed {
+                Ok(()) => lowerings.push(Lowering::single(variant(&REDUCE_STRIDED, overrides), &params, bindings(), workgroups)),
+                Err(reason) => refusal = reason,
+            }
         }
         if lowerings.is_empty() {
-            return Err(format!("kept and reduced axes alternate more than 8 times in {}", data.shape));
+            return Err(refusal);
         }
         Ok(Lowered::Kernels(lowerings))
     }

@@ -87,9 +87,12 @@ impl Softmax {
         let variant = |kernel, overrides| Variant { kernel, types: vec![elem], tile: None, overrides };
         if inner == 1 {
             let ([cooperative, size], workgroups) = deal_rows(outer, columns, usize::MAX, max)?;
+            context.capabilities.check_iterations(4 * columns / if cooperative == 1 { size as usize } else { 1 } + 64)?;
             let params = SoftmaxRowsParams { rows: outer as u32, columns: columns as u32 };
             return Ok(Lowering::single(variant(&SOFTMAX_ROWS, vec![log, cooperative, size]), &params, bindings, workgroups));
         }
+        // Three walks along the column, the second with a loop of blocks around.
+        context.capabilities.check_iterations(4 * columns)?;
         let positions = outer * inner;
         let workgroups = workgroups_1d(positions, WORKGROUP_SIZE as usize, max).ok_or("too many elements")?;
         let params = SoftmaxStridedParams { positions: positions as u32, columns: columns as u32, inner: inner as u32 };

@@ -6,6 +6,7 @@ use super::memory::{self, Lifetime};
 use super::{Arg, Binding, Capabilities, Dispatch, Elem, LowerContext, Lowered, Lowering, Packing, Place, Placed, Plan, Step, Weight};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId, TensorType, ValueId};
+use crate::ops::Operand;
 
 /// Choices of the caller in lowering.
 #[derive(Clone, PartialEq, Debug)]
@@ -152,7 +153,8 @@ impl Lowerer<'_> {
         };
         let outputs = self.graph.output_types(node).map_err(|error| error.to_string())?;
         let inputs = self.graph.operands(node);
-        if inputs.inputs.iter().flatten().any(|o| o.shape.elements() == 0) || outputs.iter().any(|t| t.shape.elements() == 0) {
+        let empty = |o: &Operand<'_>| o.constant.is_none() && o.shape.elements() == 0;
+        if inputs.inputs.iter().flatten().any(empty) || outputs.iter().any(|t| t.shape.elements() == 0) {
             return Err("a tensor without elements".into());
         }
         let context = LowerContext { inputs, outputs: &outputs, capabilities };

@@ -24,7 +24,7 @@ fn rows_of_every_length() {
     for log in [false, true] {
         for columns in [1, 2, 63, 127, 128, 129, 1000, 4095, 4096, 100_003] {
             case(softmax(-1, log)).runtime(random(2, [3, columns], -8.0..8.0)).check();
-            case(softmax(0, log)).runtime(random(3, [columns, 2], -8.0..8.0)).check();
+            case(softmax(0, log)).runtime(random(3, [columns, 2], -8.0..8.0)).check_where_loops_may_be_long();
         }
         case(softmax(1, log)).runtime(random(4, [700, 10], -8.0..8.0)).check();
         case(softmax(1, log)).runtime(random(5, [2, 21, 33, 65], -8.0..8.0)).check();

@@ -162,7 +162,7 @@ pub(crate) static DIRECT: Kernel = Kernel {
 pub(super) fn lower(op: &Conv, context: &LowerContext<'_>) -> Lowered {
     match Lowerer::new(op, context) {
         Ok(lowerer) => match lowerer.candidates(context) {
-            none if none.is_empty() => Lowered::Host("it has more outputs than the device dispatches invocations".into()),
+            none if none.is_empty() => Lowered::Host("it is larger than what the device dispatches, or loops over".into()),
             some => Lowered::Kernels(some),
         },
         Err(reason) => Lowered::Host(reason),
@@ -215,12 +215,14 @@ impl Lowerer {
         let flat = place.input[0] == 1 && place.kernel[0] == 1 && place.output[0] == 1;
         let mut all = self.linear().and_then(|product| lower_product(&product, context).ok()).unwrap_or_default();
         let depthwise = flat && c.in_channels == 1;
+        let [depth, height, width] = place.kernel;
+        let loops = |iterations: usize| context.capabilities.check_iterations(iterations).is_ok();
         // A matrix product with one input channel has too little reuse of its pixels, unless many output channels share them.
         let few_sharers = c.out_channels <= 4;
         if depthwise && few_sharers {
             all.push(self.depthwise());
         }
-        if flat && self.constant_weight {
+        if flat && self.constant_weight && loops(place.taps() * (1 + c.in_channels)) {
             let unit = place.kernel == [1; 3] && place.stride == [1; 3] && place.input == place.output;
             if unit && place.output_elements().is_multiple_of(4) {
                 all.push(self.pointwise());
@@ -230,7 +232,9 @@ impl Lowerer {
         if depthwise && !few_sharers {
             all.push(self.depthwise());
         }
-        all.extend(self.direct());
+        if loops(c.in_channels * (1 + depth * (1 + height * (1 + width)))) {
+            all.extend(self.direct());
+        }
         all
     }
 

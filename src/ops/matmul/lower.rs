@@ -124,6 +124,8 @@ pub(crate) fn lower_product(product: &Product, context: &LowerContext<'_>) -> Re
     if !ELEMENT.allowed.contains(&elem) {
         return Err(format!("matrix products have no kernel for {}", elem.name()));
     }
+    // Every kernel walks the inner axis, `matmul_vector` in slices on real GPUs alone.
+    context.capabilities.check_iterations(product.inner)?;
     let product = merge_batch_into_rows(product);
     let axes = collapse(&product.batch, &[signed(&product.a.batch), signed(&product.b.batch)]);
     let aligned = |values: &[i64], fill| last_four(values, fill).ok_or("more than four broadcast leading axes");
