@@ -253,6 +253,14 @@ impl Session {
         Ok(self.prepared_for_types(inputs)?.plan.clone())
     }
 
+    /// The plan for these inputs, for networks whose shapes depend on the elements of some.
+    ///
+    /// # Errors
+    /// As [`Session::plan`].
+    pub fn plan_for(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<Arc<Plan>> {
+        Ok(self.prepared_for(&self.order(inputs)?)?.plan.clone())
+    }
+
     /// The inputs in the network's order.
     fn order<'a>(&self, inputs: &[(&str, TensorView<'a>)]) -> Result<Vec<TensorView<'a>>> {
         self.matched(inputs.iter().map(|(name, view)| (*name, view.clone())).collect())

@@ -34,8 +34,8 @@ fn power(x: f32, y: f32) -> f32 {
     if a == 0.0 {
         return select(a, 1.0 / a, y < 0.0);
     }
-    // A negative number has no real root: NaN, made from its bits because WGSL has no literal for it.
-    if x < 0.0 && !whole {
+    // A finite negative number has no real root: NaN, made from its bits because WGSL has no literal for it.
+    if x < 0.0 && !whole && bitcast<u32>(a) < 0x7f800000u {
         return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u);
     }
     let magnitude = select(exp2(y * log2(a)), 1.0, a == 1.0);

@@ -175,7 +175,8 @@ mod tests {
             ("erf", worst_ulp(erf, erf_f64, -5.0, 5.0), 4.0),
             ("erf near 0", worst_ulp(erf, erf_f64, -1e-3, 1e-3), 2.0),
             ("gelu", worst_ulp(|x| unary_of(Unary::Gelu(GeluApproximation::None), x), gelu, -1.4, 6.0), 16.0),
-            ("gelu's tail", worst_ulp(|x| unary_of(Unary::Gelu(GeluApproximation::None), x), gelu, -4.0, -1.4), 8.0),
+            // The rounding of x ÷ √2 alone is amplified 2a² = 16 times at x = −4: no better without a second word of a.
+            ("gelu's tail", worst_ulp(|x| unary_of(Unary::Gelu(GeluApproximation::None), x), gelu, -4.0, -1.4), 24.0),
         ] {
             assert!(worst <= limit, "{name} is off by {worst:.2} ulp");
         }

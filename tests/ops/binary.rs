@@ -96,7 +96,8 @@ fn powers() {
 
 #[test]
 fn powers_at_the_ends() {
-    let values = [0.0f32, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e20, 41.0];
+    // No power of these is subnormal, which WGSL allows a device to flush to 0.
+    let values = [0.0f32, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5, 3.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e15, 41.0];
     for x in values {
         for y in values {
             case(Binary::Pow).runtime(Tensor::full([1, 2], x)).runtime(Tensor::full([1, 2], y)).check();

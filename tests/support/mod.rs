@@ -211,8 +211,7 @@ impl Case {
     #[track_caller]
     fn plan(&self) -> std::sync::Arc<Plan> {
         let session = gpu().compile(self.graph().unwrap()).unwrap_or_else(|error| panic!("{}: {error}", self.describe()));
-        let types: Vec<_> = self.named().iter().map(|(n, v)| (*n, macula::TensorType::new(v.dtype(), v.shape()))).collect();
-        session.plan(&types).unwrap_or_else(|error| panic!("{}: {error}", self.describe()))
+        session.plan_for(&self.named()).unwrap_or_else(|error| panic!("{}: {error}", self.describe()))
     }
 
     #[track_caller]
