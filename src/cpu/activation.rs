@@ -74,8 +74,8 @@ fn exp_parts(x: f32) -> (f32, f32) {
     // Adding 1.5 · 2²³ leaves no fraction bits, which rounds to an integer.
     const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts; the first has few bits, so that its product with n is exact.
-    const LN_2_HIGH: f32 = 0.693_359_375;
-    const LN_2_LOW: f32 = (std::f64::consts::LN_2 - 0.693_359_375) as f32;
+    const LN_2_HIGH: f32 = 355.0 / 512.0;
+    const LN_2_LOW: f32 = (std::f64::consts::LN_2 - 355.0 / 512.0) as f32;
     debug_assert!((LN_2_HIGH + LN_2_LOW - LN_2).abs() < 1e-7);
     let n = (x * LOG2_E + ROUND) - ROUND;
     let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;

@@ -147,9 +147,9 @@ fn vector_product(y: &mut [f32], x: &[f32], matrix: Matrix<'_>, alpha: f32, accu
                     }
                     k += 4;
                 }
-                for k in k..depth {
+                for (k, x) in x.iter().enumerate().take(depth).skip(k) {
                     for (sum, a) in sums.iter_mut().zip(row(k)) {
-                        *sum += x[k] * a;
+                        *sum += x * a;
                     }
                 }
                 for (y, sum) in y.iter_mut().zip(sums) {

@@ -53,10 +53,12 @@ fn padding(before: [usize; 2], after: [usize; 2]) -> Padding {
     Padding::Explicit { before: before.into(), after: after.into() }
 }
 
+/// Input `[N, C, H, W]`, output channels, kernel, stride, dilation, padding, groups.
+type Convolution = ([usize; 4], usize, [usize; 2], [usize; 2], [usize; 2], Padding, usize);
+
 #[test]
 fn convolutions() {
-    // Input [N, C, H, W], output channels, kernel, stride, dilation, padding, groups.
-    let table: &[([usize; 4], usize, [usize; 2], [usize; 2], [usize; 2], Padding, usize)] = &[
+    let table: &[Convolution] = &[
         ([2, 3, 11, 13], 5, [3, 3], [1, 1], [1, 1], padding([1, 1], [1, 1]), 1),
         ([1, 4, 9, 14], 6, [3, 2], [2, 3], [1, 1], padding([0, 1], [2, 3]), 1),
         ([3, 2, 12, 7], 4, [5, 3], [1, 2], [2, 1], padding([3, 0], [1, 2]), 2),

@@ -20,10 +20,16 @@ pub(super) const POISON: u32 = 0x7FFF_7FFF;
 /// Weights are submitted in pieces of this size, which bounds the staging memory they take.
 const STAGING_BYTES: usize = 64 << 20;
 
-/// The weights of a session on the GPU, shared by its programs. Keeps the tensors, whose addresses are the keys.
+/// The weights of a session on the GPU, shared by its programs.
 #[derive(Default)]
 pub(crate) struct WeightStore {
-    uploaded: Mutex<HashMap<(usize, Packing), (Tensor, Arc<wgpu::Buffer>)>>,
+    uploaded: Mutex<HashMap<(usize, Packing), Uploaded>>,
+}
+
+/// A weight on the GPU, with its tensor, whose address is the key and so must stay taken.
+struct Uploaded {
+    _tensor: Tensor,
+    buffer: Arc<wgpu::Buffer>,
 }
 
 /// A plan ready to run.
@@ -162,8 +168,8 @@ impl WeightStore {
         let mut buffers = Vec::with_capacity(plan.weights.len());
         for weight in &plan.weights {
             let key = (weight.tensor.identity(), weight.packing);
-            if let Some((_, buffer)) = uploaded.get(&key) {
-                buffers.push(buffer.clone());
+            if let Some(known) = uploaded.get(&key) {
+                buffers.push(known.buffer.clone());
                 continue;
             }
             let packed = weight.packing.apply(&weight.tensor);
@@ -185,7 +191,7 @@ impl WeightStore {
                 staged = 0;
             }
             let buffer = Arc::new(buffer);
-            uploaded.insert(key, (weight.tensor.clone(), buffer.clone()));
+            uploaded.insert(key, Uploaded { _tensor: weight.tensor.clone(), buffer: buffer.clone() });
             buffers.push(buffer);
         }
         Ok(buffers)

@@ -139,9 +139,7 @@ impl<'a> Analysis<'a> {
         let parted = Parted::default();
         match statement {
             Statement::ControlBarrier(_) | Statement::WorkGroupUniformLoad { .. } => {
-                if !flow {
-                    self.faults.push(span);
-                }
+                self.faults.extend((!flow).then_some(span));
             }
             Statement::Block(block) => return self.block(block, flow),
             Statement::If { condition, accept, reject } => {
@@ -170,7 +168,8 @@ impl<'a> Analysis<'a> {
                 return Parted { by_return: !flow, ..parted };
             }
             Statement::Store { pointer, value } => {
-                if !(flow && self.uniform(*value) && self.indices_uniform(*pointer)) {
+                let same = flow && self.uniform(*value) && self.indices_uniform(*pointer);
+                if !same {
                     self.vary(*pointer);
                 }
             }
