@@ -55,7 +55,8 @@ fn inputs_that_do_not_fit_are_named() {
         let wrong_shape = random(2, [2, 8], 0.0..1.0);
         let wrong_batch = random(2, [3, 7], 0.0..1.0);
         let empty = random(2, [0, 7], 0.0..1.0);
-        let cases: [(&[(&str, &Tensor)], &[&str]); 7] = [
+        type Case<'a> = (&'a [(&'a str, &'a Tensor)], &'a [&'a str]);
+        let cases: [Case<'_>; 7] = [
             (&[("a", &a)], &["`b`", "missing", "`a`, `b`"]),
             (&[("a", &a), ("c", &b)], &["`c`", "no such input"]),
             (&[("a", &a), ("b", &b), ("b", &b)], &["`b`", "twice"]),
@@ -102,15 +103,15 @@ fn two_futures_are_in_flight_at_once() {
         let (mut first, mut second) = (pin!(session.run_async(&first_inputs)), pin!(session.run_async(&second_inputs)));
         let (mut done_first, mut done_second) = (None, None);
         pollster::block_on(std::future::poll_fn(|cx| {
-            if done_first.is_none() {
-                if let Poll::Ready(outputs) = first.as_mut().poll(cx) {
-                    done_first = Some(outputs);
-                }
+            if done_first.is_none()
+                && let Poll::Ready(outputs) = first.as_mut().poll(cx)
+            {
+                done_first = Some(outputs);
             }
-            if done_second.is_none() {
-                if let Poll::Ready(outputs) = second.as_mut().poll(cx) {
-                    done_second = Some(outputs);
-                }
+            if done_second.is_none()
+                && let Poll::Ready(outputs) = second.as_mut().poll(cx)
+            {
+                done_second = Some(outputs);
             }
             if done_first.is_some() && done_second.is_some() { Poll::Ready(()) } else { Poll::Pending }
         }));

@@ -72,6 +72,15 @@ enum Input {
     Absent,
 }
 
+impl Input {
+    fn tensor(&self) -> Option<&Tensor> {
+        match self {
+            Input::Runtime(t) | Input::Constant(t) => Some(t),
+            Input::Absent => None,
+        }
+    }
+}
+
 /// One node under test.
 pub struct Case {
     op: Op,
@@ -186,20 +195,18 @@ impl Case {
     }
 
     fn tensors(&self) -> Vec<Option<&Tensor>> {
-        let tensor = |input| match input {
-            &Input::Runtime(ref t) | &Input::Constant(ref t) => Some(t),
-            Input::Absent => None,
-        };
-        self.inputs.iter().map(tensor).collect()
+        self.inputs.iter().map(Input::tensor).collect()
     }
 
     fn named(&self) -> Vec<(&'static str, macula::TensorView<'_>)> {
         const NAMES: [&str; 8] = ["in0", "in1", "in2", "in3", "in4", "in5", "in6", "in7"];
-        let runtime = |(name, input)| match input {
-            &Input::Runtime(ref t) => Some((name, t.view())),
-            _ => None,
-        };
-        NAMES.into_iter().zip(&self.inputs).filter_map(runtime).collect()
+        let runtime = |input: &Input| matches!(input, Input::Runtime(_));
+        NAMES
+            .into_iter()
+            .zip(&self.inputs)
+            .filter(|(_, input)| runtime(input))
+            .filter_map(|(name, input)| Some((name, input.tensor()?.view())))
+            .collect()
     }
 
     #[track_caller]
