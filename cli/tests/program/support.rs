@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 /// What one run of the program did.
 pub struct Run {
@@ -25,11 +24,9 @@ pub fn has_gpu() -> bool {
 pub fn macula<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_macula"));
     command.args(arguments).env("MACULA_DEVICE", "cpu").env_remove("RUST_LOG");
-    let start = Instant::now();
     let output = command.output().expect("the program starts");
-    assert!(start.elapsed() < Duration::from_secs(60), "{command:?} took {:?}", start.elapsed());
     let run = Run {
-        code: output.status.code().expect("the program is not killed by a signal"),
+        code: output.status.code().unwrap_or_else(|| panic!("{command:?}: {}", output.status)),
         stdout: String::from_utf8(output.stdout).expect("UTF-8"),
         stderr: String::from_utf8(output.stderr).expect("UTF-8"),
     };
