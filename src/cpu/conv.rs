@@ -5,9 +5,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::depthwise::depthwise;
-use super::floats;
 use super::gemm::{Matrix, Tile};
 use super::scratch::Scratch;
+use super::{CHUNK, floats};
 use crate::error::OpError;
 use crate::ops::Conv;
 use crate::ops::conv::Convolution;
@@ -126,7 +126,7 @@ fn im2col(op: &Convolution, x: &[f32], first_row: usize, first: usize, cols: usi
         let x = &x[channel * map..][..map];
         im2col_row(op, x, [tap / (kh * kw), tap / kw % kh, tap % kw], first, columns);
     };
-    columns.chunks_exact_mut(cols).enumerate().for_each(fill);
+    columns.par_chunks_exact_mut(cols).enumerate().with_min_len(CHUNK.div_ceil(cols)).for_each(fill);
 }
 
 /// What tap `k` of one input map reads at output positions `first …`.

@@ -77,8 +77,6 @@ pub(crate) struct Tile<'a> {
 
 // SAFETY: a tile is an exclusive borrow of its elements, as `&mut [f32]` is, and tiles of one matrix never overlap.
 unsafe impl Send for Tile<'_> {}
-// SAFETY: a shared tile gives no access to its elements.
-unsafe impl Sync for Tile<'_> {}
 
 impl<'a> Tile<'a> {
     /// The whole of a dense matrix. Panics unless `data` has `rows · cols` elements.

@@ -34,7 +34,7 @@ pub(super) fn gemm(op: &Gemm, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>>
             }
         }
     }
-    if k > 0 {
+    if k > 0 && !y.is_empty() {
         product(&mut y, a, b, op.alpha, c.is_some());
     }
     Some(vec![Tensor::of(shape, y)])

@@ -8,6 +8,7 @@ mod binary;
 mod conv;
 mod depthwise;
 mod execute;
+#[allow(unsafe_code)]
 mod gemm;
 mod matmul;
 mod movement;
@@ -43,6 +44,7 @@ const CHUNK: usize = 1 << 14;
 pub(crate) fn evaluate(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<Tensor>, OpError> {
     let fast = match movement::evaluate(op, inputs, outputs)? {
         Some(tensors) => Some(tensors),
+        None if !computes(op) => None,
         None if inputs.iter().flatten().any(|t| t.dtype() == DType::F16) => compute_f16(op, inputs, outputs)?,
         None => compute(op, inputs, outputs)?,
     };
@@ -50,6 +52,23 @@ pub(crate) fn evaluate(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> R
         Some(tensors) => Ok(tensors),
         None => op.operator().reference(inputs, outputs),
     }
+}
+
+/// Whether an operator does arithmetic, rather than move, convert or rename elements.
+fn computes(op: &Op) -> bool {
+    !matches!(
+        op,
+        Op::Cast(_)
+            | Op::Concat(_)
+            | Op::ConstantOfShape(_)
+            | Op::Flatten(_)
+            | Op::Gather(_)
+            | Op::Identity(_)
+            | Op::Reshape(_)
+            | Op::ShapeOf(_)
+            | Op::Squeeze(_)
+            | Op::Unsqueeze(_)
+    )
 }
 
 /// The operators that compute, on `f32`; `None` for those, and those types, that only the reference knows.

@@ -45,15 +45,16 @@ pub(super) fn global_pool(op: &GlobalPool, inputs: &[Option<&Tensor>]) -> Option
     let shape = inputs[0]?.shape();
     let map: usize = shape[2..].iter().product();
     let output: Shape = shape.iter().enumerate().map(|(axis, &extent)| if axis < 2 { extent } else { 1 }).collect();
-    let mut y = vec![0f32; output.elements()];
-    if !y.is_empty() {
-        y.par_iter_mut().with_min_len(CHUNK.div_ceil(map)).zip(x.par_chunks_exact(map)).for_each(|(y, x)| {
-            *y = match op.kind {
-                PoolKind::Average => (reduce::sum(x) / map as f64) as f32,
-                PoolKind::Max => reduce::maximum(x),
-            };
-        });
+    if x.is_empty() {
+        return None;
     }
+    let mut y = vec![0f32; output.elements()];
+    y.par_iter_mut().with_min_len(CHUNK.div_ceil(map)).zip(x.par_chunks_exact(map)).for_each(|(y, x)| {
+        *y = match op.kind {
+            PoolKind::Average => (reduce::sum(x) / map as f64) as f32,
+            PoolKind::Max => reduce::maximum(x),
+        };
+    });
     Some(vec![Tensor::of(output, y)])
 }
 

@@ -17,7 +17,7 @@ pub(crate) struct Scratch {
 impl Scratch {
     /// A buffer of `len` elements. Tasks that wait may run others on the same thread, so it belongs to the task, not the thread.
     pub(crate) fn take(len: usize) -> Self {
-        let mut buffer = FREE.lock().map_or_else(|_| None, |mut free| free.pop()).unwrap_or_default();
+        let mut buffer = FREE.lock().ok().and_then(|mut free| free.pop()).unwrap_or_default();
         if buffer.len() < len {
             buffer.resize(len, 0.0);
         }

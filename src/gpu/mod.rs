@@ -3,6 +3,7 @@
 mod adapters;
 mod context;
 mod execute;
+#[allow(unsafe_code)]
 mod pipelines;
 mod program;
 mod transfer;

@@ -12,6 +12,7 @@ pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
+pub(crate) mod tile;
 pub(crate) mod window;
 
 use std::fmt;

@@ -55,3 +55,68 @@ fn folded(graph: &Graph, norm: &Node, uses: &[usize], producers: &[Option<usize>
     let biases = (0..channels).map(|m| ((bias[m] - mean[m]) * factors[m] + shift[m]) as f32).collect();
     Some((conv_at, Tensor::of(weight.shape(), weights), Tensor::vector(biases)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::ValueId;
+    use crate::ops::{Conv, Padding, Tolerance, Unary};
+    use crate::{Comparison, CompileOptions, Device, GraphBuilder};
+
+    fn wave(shape: &[usize], step: f32, offset: f32) -> Tensor {
+        let n = shape.iter().product();
+        Tensor::of(shape, (0..n).map(|i| (i as f32 * step).sin() + offset).collect())
+    }
+
+    /// A grouped convolution, padded on one side more than on the other, then a normalization. `finish` marks the outputs.
+    fn network(bias: bool, finish: impl Fn(&mut GraphBuilder, ValueId, ValueId)) -> Graph {
+        let mut b = GraphBuilder::new("conv and norm");
+        let x = b.input("x", DType::F32, [2, 4, 7, 5]);
+        let w = b.constant("w", wave(&[6, 2, 3, 2], 0.7, 0.1));
+        let bias = bias.then(|| b.constant("b", wave(&[6], 1.3, -0.4)));
+        let padding = Padding::Explicit { before: [1, 0].into(), after: [2, 1].into() };
+        let conv = b.nodes("conv", Conv { padding, groups: 2, ..Conv::default() }, &[Some(x), Some(w), bias], 1).unwrap()[0];
+        let statistics = [(0.9, 1.2), (0.5, 0.0), (0.3, 0.2), (1.9, 1.5)];
+        let statistics = statistics.map(|(step, offset)| b.constant(format!("s{step}"), wave(&[6], step, offset)));
+        let norm = BatchNormalization { eps: 1e-5, momentum: 0.9, training: false };
+        let y = b.node("norm", norm, &[conv, statistics[0], statistics[1], statistics[2], statistics[3]]).unwrap();
+        finish(&mut b, conv, y);
+        b.finish().unwrap()
+    }
+
+    fn outputs(graph: &Graph, skip: bool) -> Vec<Tensor> {
+        let session = Device::cpu().compile_with(graph.clone(), CompileOptions::new().skip_optimization(skip)).unwrap();
+        let x = wave(&[2, 4, 7, 5], 0.37, 0.2);
+        session.run(&[("x", x.view())]).unwrap().into_tensors()
+    }
+
+    #[test]
+    fn one_convolution_computes_what_two_nodes_did() {
+        for bias in [false, true] {
+            let graph = network(bias, |b, _, y| b.output("y", y));
+            let folded = crate::optimize::optimize(graph.clone()).unwrap();
+            assert_eq!(folded.nodes().len(), 1);
+            assert_eq!(
+                (folded.nodes()[0].name.as_str(), &folded.nodes()[0].origins[..]),
+                ("conv", &["conv".to_owned(), "norm".into()][..])
+            );
+            let comparison = Comparison::new(&outputs(&graph, false)[0], &outputs(&graph, true)[0], Tolerance::accumulation(DType::F32));
+            assert!(comparison.passed(), "{comparison}");
+        }
+    }
+
+    #[test]
+    fn a_convolution_that_others_read_stays() {
+        let graph = network(true, |b, conv, y| {
+            let other = b.node("other", Unary::Relu, &[conv]).unwrap();
+            b.output("y", y);
+            b.output("other", other);
+        });
+        assert_eq!(crate::optimize::optimize(graph).unwrap().nodes().len(), 3);
+        let graph = network(false, |b, conv, y| {
+            b.output("y", y);
+            b.output("conv", conv);
+        });
+        assert_eq!(crate::optimize::optimize(graph).unwrap().nodes().len(), 2);
+    }
+}

@@ -180,7 +180,7 @@ pub enum Placed {
     Gpu(Vec<String>),
     /// Nowhere: its output is its input under another shape.
     View,
-    /// On the CPU, with the reason.
+    /// On the CPU, with the reason; without one on the CPU device.
     Cpu(String),
 }
 
@@ -189,6 +189,7 @@ impl fmt::Display for Placed {
         match self {
             Placed::Gpu(kernels) => f.write_str(&kernels.join(" + ")),
             Placed::View => f.write_str("view"),
+            Placed::Cpu(reason) if reason.is_empty() => f.write_str("CPU"),
             Placed::Cpu(reason) => write!(f, "CPU: {reason}"),
         }
     }

@@ -2,30 +2,11 @@
 
 use super::{Conv, Convolution};
 use crate::ops::matmul::{Factor, Product, lower_product};
+use crate::ops::tile::{TILE_HEADERS, Tile, WORKGROUPS, workgroup_size};
 use crate::plan::{
-    Access, Arg, Elem, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Packing, Part, Variant, WORKGROUP_SIZE,
-    params, part, workgroups_1d,
+    Access, Arg, Elem, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Packing, Variant, WORKGROUP_SIZE, params,
+    part, workgroups_1d,
 };
-
-/// A register tile: its header, rows, and columns in vectors of four.
-struct Tile {
-    header: Part,
-    rows: usize,
-    vectors: usize,
-}
-
-/// The tiles of the matrix kernels, tallest first.
-const TILES: [Tile; 3] = [
-    Tile { header: part!("tiles/rows_16_vectors_2.wgsl"), rows: 16, vectors: 2 },
-    Tile { header: part!("tiles/rows_8_vectors_2.wgsl"), rows: 8, vectors: 2 },
-    Tile { header: part!("tiles/rows_4_vectors_1.wgsl"), rows: 4, vectors: 1 },
-];
-
-const TILE_HEADERS: &[Part] = &[TILES[0].header, TILES[1].header, TILES[2].header];
-
-/// Invocations of a workgroup: the SIMD width of a software device, a few subgroups of a GPU.
-const SOFTWARE_WORKGROUP: u32 = 8;
-const WORKGROUPS: &[u32] = &[SOFTWARE_WORKGROUP, WORKGROUP_SIZE];
 
 /// Output rows of a depthwise invocation where reads cost more than lanes: a GPU rather has more invocations.
 const SOFTWARE_BLOCK_HEIGHT: u32 = 4;
@@ -257,13 +238,13 @@ impl Lowerer {
         })
     }
 
-    /// The tile for a group's output channels: the tallest that is at least half full.
+    /// The tile for a group's output channels.
     fn tile(&self) -> &'static Tile {
-        TILES.iter().find(|t| t.rows < 2 * self.convolution.out_channels).unwrap_or(&TILES[TILES.len() - 1])
+        Tile::for_rows(self.convolution.out_channels)
     }
 
     fn workgroup_size(&self) -> u32 {
-        if self.software { SOFTWARE_WORKGROUP } else { WORKGROUP_SIZE }
+        workgroup_size(self.software)
     }
 
     fn variant(&self, kernel: &'static Kernel, tile: Option<&Tile>, overrides: Vec<u32>) -> Variant {
@@ -356,7 +337,7 @@ impl Lowerer {
         };
         let sliding = u32::from(stride_x == 1 && (dilation_y, dilation_x) == (1, 1));
         let tall_blocks = out_width.div_ceil(4) * out_height.div_ceil(SOFTWARE_BLOCK_HEIGHT);
-        let block_height = if self.software && tall_blocks >= 2 * SOFTWARE_WORKGROUP { SOFTWARE_BLOCK_HEIGHT } else { 1 };
+        let block_height = if self.software && tall_blocks >= 2 * self.workgroup_size() { SOFTWARE_BLOCK_HEIGHT } else { 1 };
         let overrides = vec![block_height, self.has_bias.into(), sliding, self.workgroup_size()];
         let variant = self.variant(&DEPTHWISE, None, overrides);
         let blocks = out_width.div_ceil(4) * out_height.div_ceil(block_height);

@@ -1,6 +1,7 @@
 //! The kernels of matrix products and when each one serves.
 
 use super::Product;
+use crate::ops::tile::{TILE_HEADERS, Tile, WORKGROUPS, workgroup_size};
 use crate::plan::{
     Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowering, Override, Packing, Part, TypeRole, Variant, WORKGROUP_SIZE, collapse, params,
     part, workgroups_1d,
@@ -14,23 +15,6 @@ const BATCH: Part = part!("shared/batch.wgsl");
 
 const HAS_C: Override = Override { name: "HAS_C", values: &[0, 1] };
 const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
-
-/// A register tile: its header, rows, and columns in vectors of four.
-struct Tile {
-    header: Part,
-    rows: usize,
-    vectors: usize,
-}
-
-/// The tiles of the tiled kernel, tallest first.
-const TILES: [Tile; 3] = [
-    Tile { header: part!("tiles/rows_16_vectors_2.wgsl"), rows: 16, vectors: 2 },
-    Tile { header: part!("tiles/rows_8_vectors_2.wgsl"), rows: 8, vectors: 2 },
-    Tile { header: part!("tiles/rows_4_vectors_1.wgsl"), rows: 4, vectors: 1 },
-];
-
-/// Invocations of a workgroup on a software device: its SIMD width.
-const SOFTWARE_WORKGROUP: u32 = 8;
 
 /// Vectors of columns and slices of the inner axis in a workgroup of the vector kernel: `[COLUMNS, SLICES]`.
 const SOFTWARE_SLICES: [u32; 2] = [8, 1];
@@ -62,8 +46,8 @@ pub(crate) static TILED: Kernel = Kernel {
     body: part!("matmul.wgsl"),
     parts: &[BATCH],
     types: &[ELEMENT],
-    tiles: &[TILES[0].header, TILES[1].header, TILES[2].header],
-    overrides: &[HAS_C, Override { name: "WORKGROUP_SIZE", values: &[SOFTWARE_WORKGROUP, WORKGROUP_SIZE] }],
+    tiles: TILE_HEADERS,
+    overrides: &[HAS_C, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: RowParams::LAYOUT,
     bindings: BINDINGS,
 };
@@ -252,8 +236,8 @@ impl Lowerer {
 
     fn tiled(&self, b: Arg, row_vectors: usize) -> Lowering {
         let p = &self.product;
-        let tile = TILES.iter().find(|t| t.rows < 2 * p.rows).unwrap_or(&TILES[TILES.len() - 1]);
-        let workgroup = if self.software { SOFTWARE_WORKGROUP } else { WORKGROUP_SIZE };
+        let tile = Tile::for_rows(p.rows);
+        let workgroup = workgroup_size(self.software);
         let variant =
             Variant { kernel: &TILED, types: vec![self.elem], tile: Some(tile.header), overrides: vec![p.c.is_some().into(), workgroup] };
         let blocks = row_vectors.div_ceil(workgroup as usize * tile.vectors);

@@ -1,0 +1,40 @@
+//! Register tiles, shared by the kernels of convolution and matrix products.
+
+use crate::plan::{Part, WORKGROUP_SIZE, part};
+
+/// A register tile: its header, rows, and columns in vectors of four.
+pub(crate) struct Tile {
+    pub header: Part,
+    pub rows: usize,
+    pub vectors: usize,
+}
+
+/// The tiles, tallest first.
+const TILES: [Tile; 3] = [
+    Tile { header: part!("tiles/rows_16_vectors_2.wgsl"), rows: 16, vectors: 2 },
+    Tile { header: part!("tiles/rows_8_vectors_2.wgsl"), rows: 8, vectors: 2 },
+    Tile { header: part!("tiles/rows_4_vectors_1.wgsl"), rows: 4, vectors: 1 },
+];
+
+/// The headers of all tiles, for a kernel's table.
+pub(crate) const TILE_HEADERS: &[Part] = &[TILES[0].header, TILES[1].header, TILES[2].header];
+
+/// The SIMD width of a software device.
+const SOFTWARE_WORKGROUP: u32 = 8;
+
+/// The sizes that a workgroup of a tiled kernel may have.
+pub(crate) const WORKGROUPS: &[u32] = &[SOFTWARE_WORKGROUP, WORKGROUP_SIZE];
+
+/// Invocations of a workgroup: the SIMD width of a software device, a few subgroups of a GPU.
+pub(crate) fn workgroup_size(software: bool) -> u32 {
+    if software { SOFTWARE_WORKGROUP } else { WORKGROUP_SIZE }
+}
+
+impl Tile {
+    /// The tallest tile that so many rows fill at least half, else the lowest.
+    pub fn for_rows(rows: usize) -> &'static Tile {
+        const LOWEST: &Tile = &TILES[TILES.len() - 1];
+        const ALL: &[Tile] = &TILES;
+        ALL.iter().find(|t| t.rows < 2 * rows).unwrap_or(LOWEST)
+    }
+}
