@@ -7,6 +7,7 @@ const MEAN: [f32; 3] = [0.4914, 0.4822, 0.4465];
 const STD: [f32; 3] = [0.2470, 0.2435, 0.2616];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    env_logger::init(); // nodes that run on the CPU are named in log lines
     let models = concat!(env!("CARGO_MANIFEST_DIR"), "/models");
     let photo = std::env::args().nth(1).unwrap_or(format!("{models}/chelsea.png"));
 
