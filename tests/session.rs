@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
-use macula::ops::Unary;
+use macula::ops::{Binary, Cast, Flatten, Unary};
 use macula::plan::Placed;
 use macula::{CompileOptions, DType, Device, Dim, Error, GpuTensor, Graph, GraphBuilder, Tensor, TensorType};
 use support::{gpu, random};
@@ -203,6 +203,37 @@ fn nodes_without_a_kernel_run_on_the_cpu_and_strict_refuses_them() {
     match gpu().compile_with(double_precision(), CompileOptions::new().strict(true)) {
         Err(Error::Strict(nodes)) => assert!(nodes[0].contains("exp in f64") && nodes[0].contains("f64"), "{nodes:?}"),
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_session_crosses_to_the_cpu_and_back() {
+    let mut b = GraphBuilder::new("there and back");
+    let x = b.input("x", DType::F32, [Dim::from("N"), 3.into(), 5.into()]);
+    let relu = b.node("relu", Unary::Relu, &[x]).unwrap();
+    let wide = b.node("to f64", Cast { to: DType::F64 }, &[relu]).unwrap();
+    let exp = b.node("exp in f64", Unary::Exp, &[wide]).unwrap();
+    let narrow = b.node("to f32", Cast { to: DType::F32 }, &[exp]).unwrap();
+    let sum = b.node("sum", Binary::Add, &[narrow, relu]).unwrap();
+    let flat = b.node("flat", Flatten { axis: 1 }, &[sum]).unwrap();
+    b.output("relu", relu);
+    b.output("flat", flat);
+    let graph = b.finish().unwrap();
+    let on_cpu = Device::cpu().compile(graph.clone()).unwrap();
+    let session = gpu().compile_with(graph, CompileOptions::new().debug_memory(true)).unwrap();
+    for batch in [2, 7] {
+        let x = random(batch as u64, [batch, 3, 5], -2.0..2.0);
+        let inputs = [("x", x.view())];
+        let plan = session.plan_for(&inputs).unwrap();
+        assert_eq!(plan.host_nodes().map(|(n, _)| n.name.as_str()).collect::<Vec<_>>(), ["to f64", "exp in f64", "to f32"]);
+        let (got, want) = (session.run(&inputs).unwrap(), on_cpu.run(&inputs).unwrap());
+        assert_eq!(got[0], want[0]);
+        assert_eq!(got[1].shape().dims(), [batch, 15]);
+        let comparison = macula::Comparison::new(&got[1], &want[1], macula::ops::Tolerance::rounding(DType::F32));
+        assert!(comparison.passed(), "{comparison}");
+        let report = session.verify(&inputs).unwrap();
+        assert!(report.passed() && report.nodes.len() == 6, "{report}");
+        assert!(report.nodes.iter().any(|n| n.node == "exp in f64" && n.kernel.starts_with("CPU: ")), "{report:?}");
     }
 }
 
