@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use macula::ops::{Op, Unary};
-use macula::{DType, Device, DeviceInfo, Dim, Graph, Tensor, Value, onnx};
+use macula::{CompileOptions, DType, Device, DeviceInfo, Dim, Graph, Session, Tensor, Value, onnx};
 
 use crate::failure::Failure;
 
@@ -21,9 +21,17 @@ pub struct DeviceArgs {
     /// Where to run: auto, cpu, gpu, or an adapter's number in `macula devices`
     #[arg(long, env = "MACULA_DEVICE", default_value = "auto", value_name = "NAME")]
     pub device: String,
+    /// On a GPU, refuse a network of which a node has no GPU kernel
+    #[arg(long)]
+    pub strict: bool,
 }
 
 impl DeviceArgs {
+    /// Makes a network ready to run on the device that `open` gave.
+    pub fn compile(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
+        Ok(device.compile_with(graph, CompileOptions::new().strict(self.strict))?)
+    }
+
     /// The device.
     pub fn open(&self) -> Result<Device, Failure> {
         let known = matches!(self.device.trim().to_ascii_lowercase().as_str(), "auto" | "cpu" | "gpu")

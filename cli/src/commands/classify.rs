@@ -132,7 +132,7 @@ pub fn classify(args: &ClassifyArgs, out: &mut dyn Write) -> Result<ExitCode, Fa
     let device_name = device_name(device.info());
     let start = Instant::now();
     let parameters = model.graph.parameters();
-    let session = device.compile(model.graph)?;
+    let session = args.device.compile(&device, model.graph)?;
     classifier.check_plan(&session, &input, batch, size)?;
     let compile_time = start.elapsed();
 

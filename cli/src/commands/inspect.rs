@@ -50,7 +50,7 @@ pub fn inspect(args: &InspectArgs, out: &mut dyn Write) -> Result<ExitCode, Fail
     let plan = match types {
         Some(types) => {
             let types: Vec<(&str, TensorType)> = types.iter().map(|(name, ty)| (name.as_str(), ty.clone())).collect();
-            Some(device.compile(model.graph)?.plan(&types)?)
+            Some(args.device.compile(&device, model.graph)?.plan(&types)?)
         }
         None => None,
     };

@@ -51,7 +51,7 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<ExitCode, Failur
     let given = given(args, &model)?;
     let inputs = inputs::complete(&model.graph, given, &args.dims, Some(args.random.unwrap_or_default()))?;
     let device = args.device.open()?;
-    let session = device.compile(model.graph)?;
+    let session = args.device.compile(&device, model.graph)?;
     let views: Vec<(&str, TensorView<'_>)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
     let report = session.verify(&views)?;
 
