@@ -218,6 +218,10 @@ fn what_does_not_fit_the_device_runs_on_the_cpu() {
     let (graph, inputs) = relu(257);
     assert_eq!(reason(graph, &inputs, &small), "unary binds 1056 bytes, the device allows 1024");
 
+    let poor = Capabilities { max_storage_buffers: 1, ..Capabilities::default() };
+    let (graph, inputs) = relu(5);
+    assert_eq!(reason(graph, &inputs, &poor), "unary binds 2 buffers, the device allows 1");
+
     // Nine workgroups of 64 × 4 elements, folded three by three.
     let narrow = Capabilities { max_workgroups: 3, ..Capabilities::default() };
     let (graph, inputs) = relu(9 * 256);

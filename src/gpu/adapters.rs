@@ -165,7 +165,6 @@ pub(super) fn capabilities(device: &wgpu::Device) -> Capabilities {
         i64: features.contains(wgpu::Features::SHADER_INT64),
         software: device.adapter_info().device_type == wgpu::DeviceType::Cpu,
         max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
-        max_buffer: limits.max_buffer_size,
         max_workgroups: limits.max_compute_workgroups_per_dimension,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
     }

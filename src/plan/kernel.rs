@@ -83,8 +83,6 @@ pub struct Capabilities {
     pub software: bool,
     /// The largest binding in bytes.
     pub max_binding: u64,
-    /// The largest buffer in bytes.
-    pub max_buffer: u64,
     /// The most workgroups along one dimension.
     pub max_workgroups: u32,
     /// Storage buffers that one kernel may bind.
@@ -94,15 +92,7 @@ pub struct Capabilities {
 impl Default for Capabilities {
     /// `wgpu::Limits::default()` and no optional feature: what every kernel must fit in.
     fn default() -> Self {
-        Self {
-            f16: false,
-            i64: false,
-            software: false,
-            max_binding: 128 << 20,
-            max_buffer: 256 << 20,
-            max_workgroups: 65_535,
-            max_storage_buffers: 8,
-        }
+        Self { f16: false, i64: false, software: false, max_binding: 128 << 20, max_workgroups: 65_535, max_storage_buffers: 8 }
     }
 }
 

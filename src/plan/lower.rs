@@ -186,6 +186,10 @@ impl Lowerer<'_> {
                     dispatch.variant.kernel.name, dispatch.workgroups, capabilities.max_workgroups
                 ));
             }
+            if dispatch.bindings.len() > capabilities.max_storage_buffers as usize {
+                let (name, most) = (dispatch.variant.kernel.name, capabilities.max_storage_buffers);
+                return Err(format!("{name} binds {} buffers, the device allows {most}", dispatch.bindings.len()));
+            }
             for arg in &dispatch.bindings {
                 let bytes = self.arg_bytes(node, lowering, arg, capabilities)?;
                 if bytes > capabilities.max_binding {
