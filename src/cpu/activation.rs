@@ -1,12 +1,21 @@
 //! Functions of one element, in arithmetic that vectorises: no branches, no calls, no table look-ups.
 
-use std::f32::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E};
+use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LN_2, LOG2_E};
 
 use rayon::prelude::*;
 
 use super::{CHUNK, floats};
 use crate::ops::{GeluApproximation, Unary};
 use crate::tensor::Tensor;
+
+/// A polynomial by Horner's rule, the highest coefficient first; written out, because inner loops would keep outer ones from vectorising.
+macro_rules! horner {
+    ($x:expr, $first:expr $(, $next:expr)*) => {{
+        let p = $first;
+        $(let p = p * $x + $next;)*
+        p
+    }};
+}
 
 /// `y[i] = f(x[i])` on `f32`.
 pub(super) fn unary(op: &Unary, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
@@ -19,12 +28,7 @@ pub(super) fn unary(op: &Unary, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor
         Unary::HardSwish => map(x, |x| x * clamp(x / 6.0 + 0.5, 0.0, 1.0)),
         Unary::Tanh => map(x, tanh),
         Unary::Erf => map(x, erf),
-        Unary::Gelu(GeluApproximation::None) => map(x, |x| {
-            let tail = 0.5 * x * erfc(x.abs() * FRAC_1_SQRT_2);
-            let body = 0.5 * x * (1.0 + erf(x * FRAC_1_SQRT_2));
-            // Past −1, `1 + erf` would cancel.
-            if x < -1.5 { tail } else { body }
-        }),
+        Unary::Gelu(GeluApproximation::None) => map(x, gelu),
         Unary::Gelu(GeluApproximation::Tanh) => map(x, |x| {
             let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
             // ½ (1 + tanh u) = 1 ÷ (1 + exp(−2u)), which does not cancel.
@@ -79,8 +83,7 @@ fn exp_parts(x: f32) -> (f32, f32) {
     debug_assert!((LN_2_HIGH + LN_2_LOW - LN_2).abs() < 1e-7);
     let n = (x * LOG2_E + ROUND) - ROUND;
     let r = (x - n * LN_2_HIGH) - n * LN_2_LOW;
-    let series = [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5];
-    let p = series.iter().fold(1.0 / 5040.0, |p, c| p * r + c);
+    let p = horner!(r, 1.0 / 5040.0, 1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5);
     (n, r + r * r * p)
 }
 
@@ -109,13 +112,31 @@ fn tanh(x: f32) -> f32 {
     (less_one / (less_one + 2.0)).copysign(x)
 }
 
-/// The error function to a few ulp: its Taylor series (NIST DLMF 7.6.1) below 1, `1 − erfc` beyond.
+/// The error function to a few ulp.
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     let a = x.abs();
+    (if a < 1.0 { erf_near(a) } else { 1.0 - erfc(a) }).copysign(x)
+}
+
+/// `x · Φ(x)`, Φ(x) = ½ (1 + erf(x ÷ √2)), to a relative 2e-6: the tail of erf is used as it is, because `1 + erf` would cancel.
+#[inline(always)]
+fn gelu(x: f32) -> f32 {
+    let a = x.abs() * FRAC_1_SQRT_2;
+    let (near, tail) = (erf_near(a), erfc(a));
+    let near = if x < 0.0 { 1.0 - near } else { 1.0 + near };
+    let far = if x < 0.0 { tail } else { 2.0 - tail };
+    0.5 * x * if a < 1.0 { near } else { far }
+}
+
+/// erf for 0 ≤ a < 1: its Taylor series, NIST DLMF 7.6.1.
+#[inline(always)]
+fn erf_near(a: f32) -> f32 {
     let square = a * a;
     // (−1)ⁿ ÷ (n! (2n + 1)), n = 10 … 0: the next term is below 2e-9.
-    let series = [
+    let series = horner!(
+        square,
+        1.0 / 76_204_800.0,
         -1.0 / 6_894_720.0,
         1.0 / 685_440.0,
         -1.0 / 75_600.0,
@@ -125,11 +146,9 @@ fn erf(x: f32) -> f32 {
         -1.0 / 42.0,
         1.0 / 10.0,
         -1.0 / 3.0,
-        1.0,
-    ];
-    let near = std::f32::consts::FRAC_2_SQRT_PI * a * series.iter().fold(1.0 / 76_204_800.0, |p, c| p * square + c);
-    let far = 1.0 - erfc(a);
-    (if a < 1.0 { near } else { far }).copysign(x)
+        1.0
+    );
+    FRAC_2_SQRT_PI * a * series
 }
 
 /// `1 − erf(a)` for a ≥ 1: `exp(−a²) · t · P(t)`, `t = 2 ÷ (2 + a)`; P interpolates at the Chebyshev points of 1 ≤ a ≤ 10.5, where
@@ -138,8 +157,7 @@ fn erf(x: f32) -> f32 {
 fn erfc(a: f32) -> f32 {
     let a = if a > 10.5 { 10.5 } else { a };
     let t = 2.0 / (2.0 + a);
-    let series = [-0.228_695_62, 0.085_475_64, 0.058_988_866, 0.179_561_69, 0.246_788_44, 0.282_060_62, 0.282_097_37];
-    let p = series.iter().fold(0.094_309_7, |p, c| p * t + c);
+    let p = horner!(t, 0.094_309_7, -0.228_695_62, 0.085_475_64, 0.058_988_866, 0.179_561_69, 0.246_788_44, 0.282_060_62, 0.282_097_37);
     // a² in two parts: a rounding of a² would be amplified to a² ulp.
     let high = f32::from_bits(a.to_bits() & 0xffff_f000);
     exp(-high * high) * exp((high - a) * (high + a)) * t * p
