@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::depthwise::depthwise;
 use super::gemm::{Matrix, Tile};
 use super::scratch::Scratch;
+use super::window::copy_every;
 use super::{CHUNK, floats};
 use crate::error::OpError;
 use crate::ops::Conv;
@@ -161,14 +162,7 @@ fn im2col_row(op: &Convolution, x: &[f32], k: [usize; 3], first: usize, columns:
         run[..lo - x0].fill(0.0);
         run[hi - x0..].fill(0.0);
         let from = &row[origin + (lo - inside.start) * stride..];
-        let to = &mut run[lo - x0..hi - x0];
-        if stride == 1 {
-            to.copy_from_slice(&from[..hi - lo]);
-        } else {
-            for (to, &from) in to.iter_mut().zip(from.iter().step_by(stride)) {
-                *to = from;
-            }
-        }
+        copy_every(&mut run[lo - x0..hi - x0], from, stride);
     }
 }
 

@@ -41,13 +41,7 @@ impl PaddedMap {
                     continue;
                 }
                 let first = phase + start * stride - left;
-                if stride == 1 {
-                    to[start..end].copy_from_slice(&source[first..][..end - start]);
-                } else {
-                    for (to, &from) in to[start..end].iter_mut().zip(source[first..].iter().step_by(stride)) {
-                        *to = from;
-                    }
-                }
+                copy_every(&mut to[start..end], &source[first..], stride);
             }
         }
         debug_assert_eq!(self.data.len(), self.rows * stride * self.pitch);
@@ -59,5 +53,21 @@ impl PaddedMap {
         let row = y * sy + ky * dy;
         let column = kx * dx;
         &self.data[(row * sx + column % sx) * self.pitch + column / sx..][..width]
+    }
+}
+
+/// `to[i] = from[i · stride]`
+pub(super) fn copy_every(to: &mut [f32], from: &[f32], stride: usize) {
+    let Some(last) = to.len().checked_sub(1) else { return };
+    match stride {
+        1 => to.copy_from_slice(&from[..=last]),
+        // The commonest stride, in a form that vectorises.
+        2 => {
+            for (to, pair) in to.iter_mut().zip(from.chunks_exact(2)) {
+                *to = pair[0];
+            }
+            to[last] = from[2 * last];
+        }
+        _ => to.iter_mut().zip(from.iter().step_by(stride)).for_each(|(to, &from)| *to = from),
     }
 }
