@@ -32,32 +32,20 @@ pub(crate) enum Specialized {
 
 impl Graph {
     /// This graph for inputs of these types: values have numbers for shapes, what follows from shapes and constants is
-    /// folded, and nodes that no output needs are gone. Value ids stay the same.
+    /// folded, operators that run as several are taken apart, and nodes that no output needs are gone. Value ids stay the same.
     pub(crate) fn specialize(&self, inputs: &[InputSpec]) -> Result<Specialized> {
         let mut graph = self.clone();
         self.bind_inputs(inputs, &mut graph)?;
         let mut kept: Vec<Node> = vec![];
         for node in &self.nodes {
-            let operands = graph.operands(node);
-            let types = match graph.infer_node(node, &operands) {
-                Ok(types) => types,
+            match graph.place(node.clone(), &mut kept) {
+                Ok(()) => {}
                 Err(Error::Node { source: OpError::NeedsValue { input, .. }, .. })
                     if let Some(needed) = self.inputs_behind(node.inputs[input], inputs) =>
                 {
                     return Ok(Specialized::NeedsValues(needed));
                 }
                 Err(error) => return Err(error),
-            };
-            match graph.fold_operands(node, &operands)? {
-                Some(tensors) => graph.set_constants(node, tensors),
-                None => {
-                    for (id, ty) in node.outputs.iter().zip(types) {
-                        if let Some(id) = id {
-                            graph.values[id.index()].ty = Some(ty);
-                        }
-                    }
-                    kept.push(node.clone());
-                }
             }
         }
         graph.nodes = kept;
@@ -143,7 +131,7 @@ impl Graph {
         self.fold_operands(node, &operands)
     }
 
-    fn fold_operands(&self, node: &Node, operands: &Operands<'_>) -> Result<Option<Vec<Tensor>>> {
+    pub(super) fn fold_operands(&self, node: &Node, operands: &Operands<'_>) -> Result<Option<Vec<Tensor>>> {
         if let Some(tensor) = node.op.operator().fold(operands) {
             return Ok(Some(vec![tensor]));
         }

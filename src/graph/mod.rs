@@ -2,9 +2,11 @@
 
 mod builder;
 mod infer;
+mod parts;
 
 pub use builder::GraphBuilder;
 pub(crate) use infer::{InputSpec, Specialized};
+pub use parts::Parts;
 
 use std::fmt;
 

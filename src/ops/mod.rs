@@ -31,8 +31,8 @@ pub use reduce::{Reduce, ReduceFunction};
 pub use softmax::Softmax;
 pub use window::{Padding, Placement, Spatial, Window};
 
-use crate::error::OpError;
-use crate::graph::TensorType;
+use crate::error::{OpError, Result};
+use crate::graph::{Parts, TensorType, ValueId};
 use crate::plan::{LowerContext, Lowered};
 use crate::shape::Shape;
 use crate::tensor::{DType, Tensor};
@@ -86,6 +86,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// The output, where it follows from the inputs' shapes alone.
     fn fold(&self, _inputs: &Operands<'_>) -> Option<Tensor> {
         None
+    }
+
+    /// The same from simpler operators, where that is how it runs: the values of all outputs. Both devices then run the parts.
+    fn decompose(&self, _parts: &mut Parts<'_>) -> Result<Option<Vec<ValueId>>> {
+        Ok(None)
     }
 
     /// The GPU's ways to compute this node, best first, or why there is none.
