@@ -69,7 +69,7 @@ impl Graph {
                 for (axis, (dim, &extent)) in dims.iter().zip(spec.ty.shape.iter()).enumerate() {
                     match dim {
                         Dim::Fixed(n) if *n != extent => return Err(wrong()),
-                        Dim::Fixed(_) => {}
+                        Dim::Fixed(_) | Dim::Any => {}
                         Dim::Symbol(_) if extent == 0 => {
                             return Err(fail(format!("axis {axis} is empty in {}; give at least one element", spec.ty)));
                         }

@@ -44,12 +44,15 @@ pub enum Dim {
     Fixed(usize),
     /// A named extent, the same wherever the name appears: `N`, `batch_size`, `height`.
     Symbol(String),
+    /// Any number, 0 included: what files mean that declare an extent of 0.
+    Any,
 }
 
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Dim::Fixed(n) => write!(f, "{n}"),
+            Dim::Any => f.write_str("0"),
             Dim::Symbol(name) if name.is_empty() => f.write_str("?"),
             Dim::Symbol(name) => f.write_str(name),
         }
