@@ -48,6 +48,17 @@ pub enum Dim {
     Any,
 }
 
+impl Dim {
+    /// The name of an extent that a run may choose, empty where it has none; `None` for a number.
+    pub fn symbol(&self) -> Option<&str> {
+        match self {
+            Dim::Fixed(_) => None,
+            Dim::Symbol(name) => Some(name),
+            Dim::Any => Some(""),
+        }
+    }
+}
+
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
