@@ -3,10 +3,12 @@
 mod builder;
 mod infer;
 mod parts;
+mod split;
 
 pub use builder::GraphBuilder;
 pub(crate) use infer::{InputSpec, Specialized};
 pub use parts::Parts;
+pub(crate) use split::{Source, Split};
 
 use std::fmt;
 
