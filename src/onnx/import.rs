@@ -273,7 +273,7 @@ impl<'a> Importer<'a, '_> {
             outputs.push(if name.is_empty() {
                 None
             } else {
-                let dtype = output_dtype(&op, read.first().and_then(|i| i.dtype), index);
+                let dtype = output_dtype(&op, &read, index);
                 Some(self.define(Value { name: name.clone(), dtype, ..Value::default() }, || format!("node `{label}`"))?)
             });
         }
@@ -314,12 +314,15 @@ fn is_constant(node: &NodeProto) -> bool {
 }
 
 /// The element type of an output, as far as an operator says it without shapes.
-fn output_dtype(op: &Op, input: Option<DType>, index: usize) -> Option<DType> {
+fn output_dtype(op: &Op, inputs: &[Input], index: usize) -> Option<DType> {
+    let input = |index: usize| inputs.get(index).and_then(|input| input.dtype);
     match (op, index) {
         (Op::Cast(cast), _) => Some(cast.to),
+        (Op::Classify(_) | Op::Comparison(_), _) => Some(DType::Bool),
+        (Op::CastLike(_) | Op::Where(_), _) => input(1),
         (Op::ConstantOfShape(constant), _) => Some(constant.value.dtype()),
         (Op::ShapeOf(_), _) | (Op::MaxPool(_), 1) => Some(DType::I64),
-        _ => input,
+        _ => input(0),
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod activation;
 pub(crate) mod binary;
 pub(crate) mod cast;
+pub(crate) mod classify;
 pub(crate) mod constant;
 pub(crate) mod conv;
 pub(crate) mod layout;
@@ -18,8 +19,9 @@ pub(crate) mod window;
 use std::fmt;
 
 pub use activation::{Clip, GeluApproximation, PRelu, Unary};
-pub use binary::Binary;
-pub use cast::Cast;
+pub use binary::{Binary, Comparison, Not, Variadic, Where};
+pub use cast::{Cast, CastLike};
+pub use classify::Classify;
 pub use constant::{ConstantOfShape, ShapeOf};
 pub use conv::Conv;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
@@ -56,9 +58,9 @@ macro_rules! ops {
 }
 
 ops! {
-    AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, Expand, Flatten, Gather, Gemm,
-    GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, PRelu, Pad,
-    Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
+    AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat, ConstantOfShape, Conv, Expand, Flatten, Gather, Gemm,
+    GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, Not, PRelu, Pad,
+    Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze, Variadic, Where,
 }
 
 impl Op {
