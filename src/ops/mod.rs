@@ -21,7 +21,7 @@ pub use activation::{Clip, GeluApproximation, PRelu, Unary};
 pub use binary::Binary;
 pub use cast::Cast;
 pub use constant::{ConstantOfShape, ShapeOf};
-pub use conv::Conv;
+pub use conv::{Conv, ConvInteger, ConvTranspose, DeformConv, QLinearConv};
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use matmul::{Gemm, MatMul};
 pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
@@ -56,9 +56,10 @@ macro_rules! ops {
 }
 
 ops! {
-    AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, Expand, Flatten, Gather, Gemm,
+    AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, ConvInteger, ConvTranspose, DeformConv,
+    Expand, Flatten, Gather, Gemm,
     GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, PRelu, Pad,
-    Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
+    QLinearConv, Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
 }
 
 impl Op {
