@@ -116,7 +116,8 @@ impl Case {
         for set in sets.iter().filter(|set| set.inputs.len() > 1 && device.wgpu().is_some()) {
             let mut frozen = graph.clone();
             set.inputs[1..].iter().try_for_each(|(name, tensor)| frozen.freeze_input(name, tensor.clone()))?;
-            set.check(&device.compile(frozen)?, 0..1).map_err(|problem| format!("with constants: {}", problem.message().unwrap_or_default()))?;
+            set.check(&device.compile(frozen)?, 0..1)
+                .map_err(|problem| format!("with constants: {}", problem.message().unwrap_or_default()))?;
         }
         Ok(ran)
     }

@@ -1,9 +1,10 @@
 //! ONNX operator → [`Op`]: the table, and what its rows read a node with.
 //!
-//! Each row reads every attribute that its operator has in the opsets 7 to 28. Where attributes became inputs in a later
+//! Each row reads every attribute that its operator has in the opsets 7 to 28; `legacy` brings older nodes into that form. Where attributes became inputs in a later
 //! opset, the old form is turned into the new one, so that [`Op`] knows only one.
 
 mod arithmetic;
+mod legacy;
 mod movement;
 mod norm;
 mod window;
@@ -22,6 +23,8 @@ pub(super) struct Input {
     pub given: bool,
     /// The element type, where it follows from declared ones.
     pub dtype: Option<DType>,
+    /// The number of axes, where it is declared.
+    pub rank: Option<usize>,
     /// The elements, for a constant.
     pub constant: Option<Tensor>,
 }
@@ -40,6 +43,8 @@ pub(super) struct NodeReader<'a> {
     pub external: &'a mut ExternalData,
     /// Inputs made from attributes: position, name, elements.
     pub added: Vec<(usize, &'static str, Tensor)>,
+    /// What an input goes through first: its position, an operator, and that operator's second input with its name.
+    pub prepended: Vec<(usize, Op, (&'static str, Tensor))>,
     /// How many inputs [`Op`] takes of the node's.
     pub kept_inputs: usize,
     /// How many outputs [`Op`] has of the node's.
@@ -162,6 +167,7 @@ pub(super) fn read(op_type: &str, node: &mut NodeReader<'_>) -> Result<Op, Strin
     if named > outputs {
         return Err(format!("has {named} outputs, at most {outputs} are supported"));
     }
+    legacy::adapt(op_type, node)?;
     let op = build(node)?;
     std::mem::replace(&mut node.attributes, Attributes::new(&[])).finish()?;
     Ok(op)
