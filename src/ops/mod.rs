@@ -23,7 +23,7 @@ pub use binary::{Binary, Comparison, Not, Variadic, Where};
 pub use cast::{Cast, CastLike};
 pub use classify::Classify;
 pub use constant::{ConstantOfShape, ShapeOf};
-pub use conv::Conv;
+pub use conv::{Conv, ConvInteger, ConvTranspose, DeformConv, QLinearConv};
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use matmul::{Gemm, MatMul};
 pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
@@ -58,9 +58,10 @@ macro_rules! ops {
 }
 
 ops! {
-    AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat, ConstantOfShape, Conv, Expand, Flatten, Gather, Gemm,
-    GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, Not, PRelu, Pad,
-    Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze, Variadic, Where,
+    AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat, ConstantOfShape,
+    Conv, ConvInteger, ConvTranspose, DeformConv, Expand, Flatten, Gather, Gemm, GlobalPool, GroupNormalization,
+    Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, Not, PRelu, Pad, QLinearConv, Reduce,
+    Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze, Variadic, Where,
 }
 
 impl Op {
