@@ -1,8 +1,10 @@
 //! Matrix products.
 
+mod kernels;
 mod lower;
 
-pub(crate) use lower::{DIRECT, TILED, VECTOR, lower_product};
+pub(crate) use kernels::{DIRECT, TILED, VECTOR};
+pub(crate) use lower::lower_product;
 
 use crate::error::OpError;
 use crate::graph::TensorType;
