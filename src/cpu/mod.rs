@@ -13,6 +13,7 @@ mod gemm;
 mod matmul;
 mod movement;
 mod norm;
+mod numbers;
 mod pool;
 mod reduce;
 mod scratch;
@@ -79,12 +80,12 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::Binary(op) => binary::binary(*op, inputs),
         Op::Clip(_) => activation::clip(inputs),
         Op::Conv(op) => conv::conv(op, inputs)?,
-        Op::Gemm(op) => matmul::gemm(op, inputs),
+        Op::Gemm(op) => matmul::gemm(op, inputs).or_else(|| numbers::gemm(op, inputs)),
         Op::GlobalPool(op) => pool::global_pool(op, inputs),
         Op::GroupNormalization(op) => norm::group(op, inputs),
         Op::InstanceNormalization(op) => norm::instance(op, inputs),
         Op::LayerNormalization(op) => norm::layer(op, inputs, outputs),
-        Op::MatMul(_) => matmul::matmul(inputs),
+        Op::MatMul(_) => matmul::matmul(inputs).or_else(|| numbers::matmul(inputs)),
         Op::MaxPool(op) => pool::max_pool(op, inputs, outputs)?,
         Op::PRelu(_) => binary::prelu(inputs),
         Op::Reduce(reduce) => reduce::reduce(reduce, inputs, &infer(op, inputs, outputs)?)?,

@@ -300,6 +300,8 @@ fn output_dtype(op: &Op, input: Option<DType>, index: usize) -> Option<DType> {
     match (op, index) {
         (Op::Cast(cast), _) => Some(cast.to),
         (Op::ConstantOfShape(constant), _) => Some(constant.value.dtype()),
+        (Op::MatMulInteger(_), _) => Some(DType::I32),
+        (Op::QLinearMatMul(_), _) => None,
         (Op::ShapeOf(_), _) | (Op::MaxPool(_), 1) => Some(DType::I64),
         _ => input,
     }

@@ -1,10 +1,13 @@
 //! The operators: attributes, shape rule, cost and lowering, one file per family. Nothing here names wgpu.
 
 pub(crate) mod activation;
+pub(crate) mod attention;
 pub(crate) mod binary;
+pub(crate) mod build;
 pub(crate) mod cast;
 pub(crate) mod constant;
 pub(crate) mod conv;
+pub(crate) mod einsum;
 pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod movement;
@@ -18,12 +21,14 @@ pub(crate) mod window;
 use std::fmt;
 
 pub use activation::{Clip, GeluApproximation, PRelu, Unary};
+pub use attention::{Attention, RotaryEmbedding, Scores};
 pub use binary::Binary;
 pub use cast::Cast;
 pub use constant::{ConstantOfShape, ShapeOf};
 pub use conv::Conv;
+pub use einsum::Einsum;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
-pub use matmul::{Gemm, MatMul};
+pub use matmul::{Gemm, MatMul, MatMulInteger, QLinearMatMul};
 pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
 pub use norm::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
 pub use pool::{AveragePool, GlobalPool, MaxPool, PoolKind};
@@ -56,9 +61,10 @@ macro_rules! ops {
 }
 
 ops! {
-    AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, Expand, Flatten, Gather, Gemm,
-    GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, PRelu, Pad,
-    Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
+    Attention, AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, Einsum, Expand, Flatten,
+    Gather, Gemm, GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul,
+    MatMulInteger, MaxPool, PRelu, Pad, QLinearMatMul, Reduce, Reshape, Resize, RotaryEmbedding, ShapeOf, Slice, Softmax,
+    Split, Squeeze, Transpose, Unary, Unsqueeze,
 }
 
 impl Op {

@@ -4,15 +4,18 @@
 mod support;
 
 mod activation;
+mod attention;
 mod binary;
 mod cast;
 mod constant;
 mod conv;
+mod einsum;
 mod layout;
 mod matmul;
 mod movement;
 mod norm;
 mod pool;
+mod quantized;
 mod reduce;
 mod resize;
 mod softmax;

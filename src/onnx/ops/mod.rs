@@ -4,6 +4,7 @@
 //! opset, the old form is turned into the new one, so that [`Op`] knows only one.
 
 mod arithmetic;
+mod attention;
 mod movement;
 mod norm;
 mod window;
@@ -12,7 +13,7 @@ use std::ops::RangeInclusive;
 
 use super::attributes::Attributes;
 use super::external::ExternalData;
-use crate::ops::{Binary, Clip, Expand, Identity, MatMul, Op, PRelu, PoolKind, ReduceFunction, Unary};
+use crate::ops::{Binary, Clip, Expand, Identity, MatMul, MatMulInteger, Op, PRelu, PoolKind, QLinearMatMul, ReduceFunction, Unary};
 use crate::tensor::{DType, Tensor};
 
 /// What is known of a node's input at load.
@@ -93,6 +94,7 @@ const MANY: usize = usize::MAX;
 pub(super) fn row(op_type: &str) -> Option<Row> {
     let (inputs, outputs, build): (_, _, Build) = match op_type {
         "Add" => (2..=2, 1, |_| Ok(Binary::Add.into())),
+        "Attention" => (3..=7, 4, attention::attention),
         "AveragePool" => (1..=1, 1, window::average_pool),
         "BatchNormalization" => (5..=5, 5, norm::batch),
         "Cast" => (1..=1, 1, arithmetic::cast),
@@ -102,6 +104,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Conv" => (2..=3, 1, window::conv),
         "Div" => (2..=2, 1, |_| Ok(Binary::Div.into())),
         "Dropout" => (1..=3, 2, movement::dropout),
+        "Einsum" => (1..=MANY, 1, arithmetic::einsum),
         "Erf" => (1..=1, 1, |_| Ok(Unary::Erf.into())),
         "Exp" => (1..=1, 1, |_| Ok(Unary::Exp.into())),
         "Expand" => (2..=2, 1, |_| Ok(Expand.into())),
@@ -120,17 +123,20 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "LeakyRelu" => (1..=1, 1, arithmetic::leaky_relu),
         "LogSoftmax" => (1..=1, 1, |node| norm::softmax(node, true)),
         "MatMul" => (2..=2, 1, |_| Ok(MatMul.into())),
+        "MatMulInteger" => (2..=4, 1, |_| Ok(MatMulInteger.into())),
         "MaxPool" => (1..=1, 2, window::max_pool),
         "Mul" => (2..=2, 1, |_| Ok(Binary::Mul.into())),
         "PRelu" => (2..=2, 1, |_| Ok(PRelu.into())),
         "Pad" => (1..=4, 1, movement::pad),
         "Pow" => (2..=2, 1, |_| Ok(Binary::Pow.into())),
+        "QLinearMatMul" => (8..=8, 1, |_| Ok(QLinearMatMul.into())),
         "ReduceMax" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Max, 18)),
         "ReduceMean" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Mean, 18)),
         "ReduceSum" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Sum, 13)),
         "Relu" => (1..=1, 1, |_| Ok(Unary::Relu.into())),
         "Reshape" => (2..=2, 1, movement::reshape),
         "Resize" => (3..=4, 1, movement::resize),
+        "RotaryEmbedding" => (3..=4, 1, attention::rotary_embedding),
         "Shape" => (1..=1, 1, movement::shape),
         "Sigmoid" => (1..=1, 1, |_| Ok(Unary::Sigmoid.into())),
         "Slice" => (1..=5, 1, movement::slice),
