@@ -16,6 +16,7 @@ mod gemm;
 mod matmul;
 mod movement;
 mod norm;
+mod numbers;
 mod pool;
 mod reduce;
 mod scratch;
@@ -88,12 +89,12 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::ConvInteger(op) => conv_integer::conv_integer(op, inputs)?,
         Op::ConvTranspose(op) => conv_transpose::conv_transpose(op, inputs)?,
         Op::DeformConv(op) => deform_conv::deform_conv(op, inputs)?,
-        Op::Gemm(op) => matmul::gemm(op, inputs),
+        Op::Gemm(op) => matmul::gemm(op, inputs).or_else(|| numbers::gemm(op, inputs)),
         Op::GlobalPool(op) => pool::global_pool(op, inputs),
         Op::GroupNormalization(op) => norm::group(op, inputs),
         Op::InstanceNormalization(op) => norm::instance(op, inputs),
         Op::LayerNormalization(op) => norm::layer(op, inputs, outputs),
-        Op::MatMul(_) => matmul::matmul(inputs),
+        Op::MatMul(_) => matmul::matmul(inputs).or_else(|| numbers::matmul(inputs)),
         Op::MaxPool(op) => pool::max_pool(op, inputs, outputs)?,
         Op::PRelu(_) => binary::prelu(inputs),
         Op::QLinearConv(op) => conv_integer::qlinear_conv(op, inputs)?,

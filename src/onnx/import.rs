@@ -321,6 +321,8 @@ fn output_dtype(op: &Op, inputs: &[Input], index: usize) -> Option<DType> {
         (Op::Classify(_) | Op::Comparison(_), _) => Some(DType::Bool),
         (Op::CastLike(_) | Op::Where(_), _) => input(1),
         (Op::ConstantOfShape(constant), _) => Some(constant.value.dtype()),
+        (Op::MatMulInteger(_), _) => Some(DType::I32),
+        (Op::QLinearMatMul(_), _) => None,
         (Op::ShapeOf(_), _) | (Op::MaxPool(_), 1) => Some(DType::I64),
         _ => input(0),
     }

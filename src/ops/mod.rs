@@ -1,11 +1,14 @@
 //! The operators: attributes, shape rule, cost and lowering, one file per family. Nothing here names wgpu.
 
 pub(crate) mod activation;
+pub(crate) mod attention;
 pub(crate) mod binary;
+pub(crate) mod build;
 pub(crate) mod cast;
 pub(crate) mod classify;
 pub(crate) mod constant;
 pub(crate) mod conv;
+pub(crate) mod einsum;
 pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod movement;
@@ -19,13 +22,15 @@ pub(crate) mod window;
 use std::fmt;
 
 pub use activation::{Clip, GeluApproximation, PRelu, Unary};
+pub use attention::{Attention, RotaryEmbedding, Scores};
 pub use binary::{Binary, Comparison, Not, Variadic, Where};
 pub use cast::{Cast, CastLike};
 pub use classify::Classify;
 pub use constant::{ConstantOfShape, ShapeOf};
 pub use conv::{Conv, ConvInteger, ConvTranspose, DeformConv, QLinearConv};
+pub use einsum::Einsum;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
-pub use matmul::{Gemm, MatMul};
+pub use matmul::{Gemm, MatMul, MatMulInteger, QLinearMatMul};
 pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
 pub use norm::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
 pub use pool::{AveragePool, GlobalPool, MaxPool, PoolKind};
@@ -58,10 +63,11 @@ macro_rules! ops {
 }
 
 ops! {
-    AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat, ConstantOfShape,
-    Conv, ConvInteger, ConvTranspose, DeformConv, Expand, Flatten, Gather, Gemm, GlobalPool, GroupNormalization,
-    Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, Not, PRelu, Pad, QLinearConv, Reduce,
-    Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze, Variadic, Where,
+    Attention, AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat,
+    ConstantOfShape, Conv, ConvInteger, ConvTranspose, DeformConv, Einsum, Expand, Flatten, Gather, Gemm, GlobalPool,
+    GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MatMulInteger, MaxPool, Not,
+    PRelu, Pad, QLinearConv, QLinearMatMul, Reduce, Reshape, Resize, RotaryEmbedding, ShapeOf, Slice, Softmax, Split,
+    Squeeze, Transpose, Unary, Unsqueeze, Variadic, Where,
 }
 
 impl Op {

@@ -1,6 +1,7 @@
 //! The definition of right: every operator as plain loops with `f64` arithmetic, one file per family of `ops/`.
 
 pub(crate) mod activation;
+pub(crate) mod attention;
 pub(crate) mod binary;
 pub(crate) mod cast;
 pub(crate) mod constant;
@@ -8,6 +9,7 @@ pub(crate) mod conv;
 pub(crate) mod conv_integer;
 pub(crate) mod conv_transpose;
 pub(crate) mod deform_conv;
+pub(crate) mod einsum;
 pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod movement;

@@ -4,6 +4,7 @@
 mod support;
 
 mod activation;
+mod attention;
 mod binary;
 mod cast;
 mod constant;
@@ -12,11 +13,13 @@ mod conv_integer;
 mod conv_properties;
 mod conv_transpose;
 mod deform_conv;
+mod einsum;
 mod layout;
 mod matmul;
 mod movement;
 mod norm;
 mod pool;
+mod quantized;
 mod random;
 mod reduce;
 mod resize;

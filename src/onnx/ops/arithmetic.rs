@@ -2,7 +2,7 @@
 
 use super::super::tensor::dtype;
 use super::{Clip, NodeReader, Unary};
-use crate::ops::{Binary, Cast, CastLike, Classify, GeluApproximation, Gemm, Op};
+use crate::ops::{Binary, Cast, CastLike, Classify, Einsum, GeluApproximation, Gemm, Op};
 
 pub(super) fn leaky_relu(node: &mut NodeReader<'_>) -> Result<Op, String> {
     let alpha = node.attributes.float("alpha")?.unwrap_or(0.01);
@@ -106,6 +106,11 @@ pub(super) fn clip(node: &mut NodeReader<'_>) -> Result<Op, String> {
         }
     }
     Ok(Clip.into())
+}
+
+pub(super) fn einsum(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let equation = node.attributes.string("equation")?.ok_or("attribute `equation` is missing")?;
+    Ok(Einsum { equation: equation.to_owned() }.into())
 }
 
 pub(super) fn gemm(node: &mut NodeReader<'_>) -> Result<Op, String> {

@@ -4,6 +4,7 @@
 //! opset, the old form is turned into the new one, so that [`Op`] knows only one.
 
 mod arithmetic;
+mod attention;
 mod legacy;
 mod movement;
 mod norm;
@@ -14,7 +15,8 @@ use std::ops::RangeInclusive;
 use super::attributes::Attributes;
 use super::external::ExternalData;
 use crate::ops::{
-    Binary, Classify, Clip, Comparison, Expand, Identity, MatMul, Not, Op, PRelu, PoolKind, ReduceFunction, Unary, Variadic, Where,
+    Binary, Classify, Clip, Comparison, Expand, Identity, MatMul, MatMulInteger, Not, Op, PRelu, PoolKind, QLinearMatMul, ReduceFunction,
+    Unary, Variadic, Where,
 };
 use crate::tensor::{DType, Tensor};
 
@@ -109,6 +111,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Asinh" => (1..=1, 1, |_| Ok(Unary::Asinh.into())),
         "Atan" => (1..=1, 1, |_| Ok(Unary::Atan.into())),
         "Atanh" => (1..=1, 1, |_| Ok(Unary::Atanh.into())),
+        "Attention" => (3..=7, 4, attention::attention),
         "AveragePool" => (1..=1, 1, window::average_pool),
         "BatchNormalization" => (5..=5, 5, norm::batch),
         "BitShift" => (2..=2, 1, arithmetic::bit_shift),
@@ -131,6 +134,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "DeformConv" => (3..=5, 1, window::deform_conv),
         "Div" => (2..=2, 1, |_| Ok(Binary::Div.into())),
         "Dropout" => (1..=3, 2, movement::dropout),
+        "Einsum" => (1..=MANY, 1, arithmetic::einsum),
         "Elu" => (1..=1, 1, arithmetic::elu),
         "Equal" => (2..=2, 1, |_| Ok(Comparison::Equal.into())),
         "Erf" => (1..=1, 1, |_| Ok(Unary::Erf.into())),
@@ -159,6 +163,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Log" => (1..=1, 1, |_| Ok(Unary::Log.into())),
         "LogSoftmax" => (1..=1, 1, |node| norm::softmax(node, true)),
         "MatMul" => (2..=2, 1, |_| Ok(MatMul.into())),
+        "MatMulInteger" => (2..=4, 1, |_| Ok(MatMulInteger.into())),
         "Max" => (1..=MANY, 1, |_| Ok(Variadic::Max.into())),
         "MaxPool" => (1..=1, 2, window::max_pool),
         "Mean" => (1..=MANY, 1, |_| Ok(Variadic::Mean.into())),
@@ -174,6 +179,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "ParametricSoftplus" => (1..=1, 1, arithmetic::parametric_softplus),
         "Pow" => (2..=2, 1, |_| Ok(Binary::Pow.into())),
         "QLinearConv" => (8..=9, 1, window::qlinear_conv),
+        "QLinearMatMul" => (8..=8, 1, |_| Ok(QLinearMatMul.into())),
         "Reciprocal" => (1..=1, 1, |_| Ok(Unary::Reciprocal.into())),
         "ReduceMax" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Max, 18)),
         "ReduceMean" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Mean, 18)),
@@ -181,6 +187,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Relu" => (1..=1, 1, |_| Ok(Unary::Relu.into())),
         "Reshape" => (2..=2, 1, movement::reshape),
         "Resize" => (3..=4, 1, movement::resize),
+        "RotaryEmbedding" => (3..=4, 1, attention::rotary_embedding),
         "Round" => (1..=1, 1, |_| Ok(Unary::Round.into())),
         "ScaledTanh" => (1..=1, 1, arithmetic::scaled_tanh),
         "Selu" => (1..=1, 1, arithmetic::selu),

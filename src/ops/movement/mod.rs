@@ -20,7 +20,7 @@ pub use resize::Resize;
 pub use slice::Slice;
 pub(crate) use slice::SliceAxis;
 pub use split::Split;
-pub(crate) use strided_copy::STRIDED_COPY;
+pub(crate) use strided_copy::{STRIDED_COPY, StridedCopy, Walk};
 pub use transpose::Transpose;
 
 use crate::ops::Operand;
