@@ -29,6 +29,7 @@ pub static KERNELS: &[&Kernel] = &[
     &pool::GLOBAL_MAX_POOL,
     &pool::MAX_POOL,
     &pool::MAX_POOL_INDICES,
+    &reduce::REDUCE_MEAN_INTEGERS,
     &reduce::REDUCE_ROWS,
     &reduce::REDUCE_STRIDED,
     &softmax::SOFTMAX_ROWS,
