@@ -3,10 +3,12 @@
 mod builder;
 mod infer;
 mod parts;
+mod split;
 
 pub use builder::GraphBuilder;
 pub(crate) use infer::{InputSpec, Specialized};
 pub use parts::Parts;
+pub(crate) use split::{Source, Split};
 
 use std::fmt;
 
@@ -44,12 +46,26 @@ pub enum Dim {
     Fixed(usize),
     /// A named extent, the same wherever the name appears: `N`, `batch_size`, `height`.
     Symbol(String),
+    /// Any number, 0 included: what files mean that declare an extent of 0.
+    Any,
+}
+
+impl Dim {
+    /// The name of an extent that a run may choose, empty where it has none; `None` for a number.
+    pub fn symbol(&self) -> Option<&str> {
+        match self {
+            Dim::Fixed(_) => None,
+            Dim::Symbol(name) => Some(name),
+            Dim::Any => Some(""),
+        }
+    }
 }
 
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Dim::Fixed(n) => write!(f, "{n}"),
+            Dim::Any => f.write_str("0"),
             Dim::Symbol(name) if name.is_empty() => f.write_str("?"),
             Dim::Symbol(name) => f.write_str(name),
         }

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::attributes::Attributes;
 use super::external::ExternalData;
+use super::functions;
 use super::ops::{self, Input, NodeReader};
-use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use super::proto::{Dimension, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::sort::{Unordered, execution_order};
 use super::tensor::{TensorProblem, decode, dtype};
 use crate::error::{Error, Result};
@@ -18,16 +19,16 @@ use crate::tensor::{DType, Tensor};
 const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
 
 /// No network has more; a hostile file might.
-const MAX_NODES: usize = 1 << 20;
+pub(super) const MAX_NODES: usize = 1 << 20;
 
 /// Imports the graph `proto` of `model`; `origin` is the file for messages.
 pub(super) fn import(model: &ModelProto, proto: &GraphProto, origin: &str, external: &mut ExternalData) -> Result<Graph> {
     let invalid = |message| Error::Model { origin: origin.to_owned(), message };
     let opset = opset(model).map_err(invalid)?;
+    let proto = functions::inline(model, proto, opset).map_err(invalid)?;
     let mut importer = Importer {
-        proto,
+        proto: &proto,
         opset,
-        functions: model.functions.iter().map(|f| (f.domain.as_str(), f.name.as_str())).collect(),
         external,
         graph: Graph { name: proto.name.clone(), ..Graph::default() },
         ids: HashMap::new(),
@@ -61,15 +62,13 @@ fn opset(model: &ModelProto) -> Result<i64, String> {
     Ok(version)
 }
 
-fn is_onnx(domain: &str) -> bool {
+pub(super) fn is_onnx(domain: &str) -> bool {
     matches!(domain, "" | "ai.onnx")
 }
 
 struct Importer<'a, 'e> {
     proto: &'a GraphProto,
     opset: i64,
-    /// Operators that the model defines itself: domain, name.
-    functions: HashSet<(&'a str, &'a str)>,
     external: &'e mut ExternalData,
     graph: Graph,
     ids: HashMap<String, ValueId>,
@@ -239,9 +238,6 @@ impl<'a> Importer<'a, '_> {
         };
         let op = match is_onnx(&proto.domain) {
             true => ops::read(&proto.op_type, &mut reader),
-            false if self.functions.contains(&(proto.domain.as_str(), proto.op_type.as_str())) => {
-                Err("a function of the model is not supported".into())
-            }
             false => Err("operator is not supported".into()),
         };
         let NodeReader { added, kept_inputs, kept_outputs, inputs: read, .. } = reader;
@@ -310,15 +306,12 @@ fn declared(info: &ValueInfoProto) -> Result<Value, String> {
     let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("a type other than a tensor is not supported")?;
     let dtype = dtype(tensor.elem_type)?;
     let dims: Option<Vec<Dim>> = tensor.shape.as_ref().map(|shape| {
-        let extent = |value: i64| usize::try_from(value).ok().filter(|&n| n > 0);
-        shape
-            .dim
-            .iter()
-            .map(|dim| match dim.dim_value.and_then(extent) {
-                Some(extent) => Dim::Fixed(extent),
-                None => Dim::Symbol(symbol(dim.dim_param.as_deref().unwrap_or_default()).to_owned()),
-            })
-            .collect()
+        let extent = |dim: &Dimension| match dim.dim_value {
+            Some(0) => Dim::Any,
+            Some(value) if let Ok(extent) = usize::try_from(value) => Dim::Fixed(extent),
+            _ => Dim::Symbol(symbol(dim.dim_param.as_deref().unwrap_or_default()).to_owned()),
+        };
+        shape.dim.iter().map(extent).collect()
     });
     let fixed = |dims: &Vec<Dim>| dims.iter().map(|d| if let Dim::Fixed(n) = d { Some(*n) } else { None }).collect::<Option<Shape>>();
     let ty = dims.as_ref().and_then(fixed).map(|shape| TensorType::new(dtype, shape));
@@ -348,7 +341,7 @@ fn labels(nodes: &[NodeProto]) -> Vec<String> {
 }
 
 /// `name`, followed by as many underscores as it takes to be new.
-fn unique(mut name: String, taken: impl Fn(&str) -> bool) -> String {
+pub(super) fn unique(mut name: String, taken: impl Fn(&str) -> bool) -> String {
     while taken(&name) {
         name.push('_');
     }
