@@ -4,6 +4,7 @@
 //! load and two runs are equal bit for bit.
 
 mod activation;
+mod arg_reduce;
 mod binary;
 mod conv;
 mod depthwise;
@@ -74,6 +75,7 @@ fn computes(op: &Op) -> bool {
 /// The operators that compute, on `f32`; `None` for those, and those types, that only the reference knows.
 fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option<Vec<Tensor>>, OpError> {
     Ok(match op {
+        Op::ArgReduce(arg) => arg_reduce::arg_reduce(arg, inputs, &infer(op, inputs, outputs)?)?,
         Op::AveragePool(op) => pool::average_pool(op, inputs)?,
         Op::BatchNormalization(op) => norm::batch(op, inputs, outputs),
         Op::Binary(op) => binary::binary(*op, inputs),

@@ -296,7 +296,9 @@ fn output_dtype(op: &Op, input: Option<DType>, index: usize) -> Option<DType> {
     match (op, index) {
         (Op::Cast(cast), _) => Some(cast.to),
         (Op::ConstantOfShape(constant), _) => Some(constant.value.dtype()),
-        (Op::ShapeOf(_), _) | (Op::MaxPool(_), 1) => Some(DType::I64),
+        (Op::ShapeOf(_) | Op::ArgReduce(_), _) | (Op::MaxPool(_) | Op::TopK(_), 1) => Some(DType::I64),
+        (Op::Dropout(dropout), 1) if !dropout.typed_mask => Some(DType::Bool),
+        (Op::LayerNormalization(_), 1..) => Some(DType::F32),
         _ => input,
     }
 }

@@ -1,10 +1,13 @@
 //! The operators: attributes, shape rule, cost and lowering, one file per family. Nothing here names wgpu.
 
 pub(crate) mod activation;
+pub(crate) mod arg_reduce;
 pub(crate) mod binary;
 pub(crate) mod cast;
 pub(crate) mod constant;
 pub(crate) mod conv;
+pub(crate) mod cumsum;
+pub(crate) mod dropout;
 pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod movement;
@@ -13,22 +16,30 @@ pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
 pub(crate) mod tile;
+pub(crate) mod top_k;
 pub(crate) mod window;
 
 use std::fmt;
 
 pub use activation::{Clip, GeluApproximation, PRelu, Unary};
+pub use arg_reduce::ArgReduce;
 pub use binary::Binary;
 pub use cast::Cast;
 pub use constant::{ConstantOfShape, ShapeOf};
 pub use conv::Conv;
+pub use cumsum::CumSum;
+pub use dropout::Dropout;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use matmul::{Gemm, MatMul};
 pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
-pub use norm::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
+pub use norm::{
+    BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LocalResponseNormalization, LpNormalization,
+    MeanVarianceNormalization, RmsNormalization,
+};
 pub use pool::{AveragePool, GlobalPool, MaxPool, PoolKind};
 pub use reduce::{Reduce, ReduceFunction};
-pub use softmax::Softmax;
+pub use softmax::{Hardmax, Softmax};
+pub use top_k::TopK;
 pub use window::{Padding, Placement, Spatial, Window};
 
 use crate::error::{OpError, Result};
@@ -56,9 +67,10 @@ macro_rules! ops {
 }
 
 ops! {
-    AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, Expand, Flatten, Gather, Gemm,
-    GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, PRelu, Pad,
-    Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
+    ArgReduce, AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, CumSum, Dropout, Expand,
+    Flatten, Gather, Gemm, GlobalPool, GroupNormalization, Hardmax, Identity, InstanceNormalization, LayerNormalization,
+    LocalResponseNormalization, LpNormalization, MatMul, MaxPool, MeanVarianceNormalization, PRelu, Pad, Reduce, Reshape,
+    Resize, RmsNormalization, ShapeOf, Slice, Softmax, Split, Squeeze, TopK, Transpose, Unary, Unsqueeze,
 }
 
 impl Op {

@@ -161,6 +161,13 @@ pub(crate) fn deal_rows(rows: usize, columns: usize, enough: usize, max: u32) ->
     Ok(([cooperative.into(), size], workgroups))
 }
 
+/// `shape` as `[outer, columns, inner]`, the columns those of one axis, which may count from the end.
+pub(crate) fn along_axis(axis: i64, shape: &Shape) -> Result<[usize; 3], OpError> {
+    let at = resolve_axis(axis, shape.rank()).ok_or_else(|| OpError::invalid(format!("axis {axis} is out of range for {shape}")))?;
+    let extent = |axes: &[usize]| axes.iter().product();
+    Ok([extent(&shape[..at]), shape[at], extent(&shape[at + 1..])])
+}
+
 /// Which axes of `x` are reduced, by input 1 where it is given.
 pub(crate) fn reduced_axes(op: &Reduce, rank: usize, axes: Option<&[i64]>) -> Result<Vec<bool>, OpError> {
     let axes = axes.unwrap_or_default();

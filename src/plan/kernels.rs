@@ -1,13 +1,14 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::{activation, binary, cast, conv, matmul, movement, norm, pool, reduce, softmax};
+use crate::ops::{activation, arg_reduce, binary, cast, conv, cumsum, matmul, movement, norm, pool, reduce, softmax, top_k};
 
 /// Every kernel of this crate.
 #[rustfmt::skip]
 pub static KERNELS: &[&Kernel] = &[
     &activation::CLIP,
     &activation::UNARY,
+    &arg_reduce::ARG_REDUCE,
     &binary::BINARY,
     &binary::BINARY_BROADCAST,
     &cast::CAST,
@@ -15,6 +16,7 @@ pub static KERNELS: &[&Kernel] = &[
     &conv::DIRECT,
     &conv::IMPLICIT_GEMM,
     &conv::POINTWISE,
+    &cumsum::CUMSUM,
     &matmul::DIRECT,
     &matmul::TILED,
     &matmul::VECTOR,
@@ -22,8 +24,12 @@ pub static KERNELS: &[&Kernel] = &[
     &movement::PAD,
     &movement::STRIDED_COPY,
     &norm::BATCH_NORM,
+    &norm::BATCH_NORM_TRAINING,
     &norm::GROUP_NORM,
     &norm::LAYER_NORM,
+    &norm::LAYER_NORM_STATISTICS,
+    &norm::LRN,
+    &norm::RUNNING_STATISTICS,
     &pool::AVERAGE_POOL,
     &pool::GLOBAL_AVERAGE_POOL,
     &pool::GLOBAL_MAX_POOL,
@@ -32,6 +38,8 @@ pub static KERNELS: &[&Kernel] = &[
     &reduce::REDUCE_MEAN_INTEGERS,
     &reduce::REDUCE_ROWS,
     &reduce::REDUCE_STRIDED,
+    &softmax::HARDMAX,
     &softmax::SOFTMAX_ROWS,
     &softmax::SOFTMAX_STRIDED,
+    &top_k::TOP_K,
 ];

@@ -1,10 +1,12 @@
 //! The definition of right: every operator as plain loops with `f64` arithmetic, one file per family of `ops/`.
 
 pub(crate) mod activation;
+pub(crate) mod arg_reduce;
 pub(crate) mod binary;
 pub(crate) mod cast;
 pub(crate) mod constant;
 pub(crate) mod conv;
+pub(crate) mod cumsum;
 pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod movement;
@@ -12,6 +14,7 @@ pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
+pub(crate) mod top_k;
 
 use crate::tensor::Tensor;
 

@@ -4,10 +4,13 @@
 mod support;
 
 mod activation;
+mod arg_reduce;
 mod binary;
 mod cast;
 mod constant;
 mod conv;
+mod cumsum;
+mod dropout;
 mod layout;
 mod matmul;
 mod movement;
@@ -16,3 +19,4 @@ mod pool;
 mod reduce;
 mod resize;
 mod softmax;
+mod top_k;
