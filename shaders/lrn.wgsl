@@ -2,7 +2,7 @@
 //
 // Layout: dense [N, C, ...]. One invocation owns one element, so neighbours load and store side by side, channel by channel.
 // Overrides: WORKGROUP_SIZE, invocations.
-// Edges: channels that there are not are left out. Source: ONNX LRN.
+// Edges: channels that there are not are left out. Logarithms need not pass NaN on, so the base does. Source: ONNX LRN.
 
 override WORKGROUP_SIZE: u32;
 
@@ -41,5 +41,7 @@ fn main(
         sum += value * value;
         at += params.map_elements;
     }
-    y[i] = Element(f32(x[i]) * exp2(-params.beta * log2(params.bias + params.factor * sum)));
+    let base = params.bias + params.factor * sum;
+    let result = f32(x[i]) * exp2(-params.beta * log2(base));
+    y[i] = Element(select(base, result, base == base));
 }

@@ -36,7 +36,7 @@ pub use norm::{
     BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LocalResponseNormalization, LpNormalization,
     MeanVarianceNormalization, RmsNormalization,
 };
-pub use pool::{AveragePool, GlobalPool, MaxPool, PoolKind};
+pub use pool::{AveragePool, GlobalLpPool, GlobalPool, LpPool, MaxPool, MaxUnpool, PoolKind};
 pub use reduce::{Reduce, ReduceFunction};
 pub use softmax::{Hardmax, Softmax};
 pub use top_k::TopK;
@@ -68,9 +68,10 @@ macro_rules! ops {
 
 ops! {
     ArgReduce, AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, CumSum, Dropout, Expand,
-    Flatten, Gather, Gemm, GlobalPool, GroupNormalization, Hardmax, Identity, InstanceNormalization, LayerNormalization,
-    LocalResponseNormalization, LpNormalization, MatMul, MaxPool, MeanVarianceNormalization, PRelu, Pad, Reduce, Reshape,
-    Resize, RmsNormalization, ShapeOf, Slice, Softmax, Split, Squeeze, TopK, Transpose, Unary, Unsqueeze,
+    Flatten, Gather, Gemm, GlobalLpPool, GlobalPool, GroupNormalization, Hardmax, Identity, InstanceNormalization,
+    LayerNormalization, LocalResponseNormalization, LpNormalization, LpPool, MatMul, MaxPool, MaxUnpool,
+    MeanVarianceNormalization, PRelu, Pad, Reduce, Reshape, Resize, RmsNormalization, ShapeOf, Slice, Softmax, Split,
+    Squeeze, TopK, Transpose, Unary, Unsqueeze,
 }
 
 impl Op {

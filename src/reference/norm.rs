@@ -246,7 +246,10 @@ mod tests {
     fn rms_norm_by_hand() {
         // Mean squares (1 + 49 + 25 + 25) ÷ 4 = 25 and 4, eps 11 and 5: roots 6 and 3.
         let x = tensor([2, 2, 2], [1., 7., 5., -5., 2., 2., -2., 2.]);
-        assert_close(&rms_norm(&x, &tensor([2], [6., 12.]), 1, 11.0), &[1., 14., 5., -10., 12. / 15f64.sqrt(), 24. / 15f64.sqrt(), -12. / 15f64.sqrt(), 24. / 15f64.sqrt()]);
+        assert_close(
+            &rms_norm(&x, &tensor([2], [6., 12.]), 1, 11.0),
+            &[1., 14., 5., -10., 12. / 15f64.sqrt(), 24. / 15f64.sqrt(), -12. / 15f64.sqrt(), 24. / 15f64.sqrt()],
+        );
         assert_close(&rms_norm(&tensor([1, 2], [2., -2.]), &tensor([1], [3.]), 1, 5.0), &[2., -2.]);
     }
 

@@ -103,13 +103,14 @@ fn lower_training(op: &BatchNormalization, context: &LowerContext<'_>) -> Result
     count(y.shape.elements())?;
     let [samples, channels, map] = extents(&y.shape);
     let (samples, channels, map_elements) = (count(samples)?, count(channels)?, count(map)?);
-    let overrides = vec![row_workgroup(samples as usize * map, 6, context.capabilities)?];
+    // Each map is a loop of its own, however short.
+    let overrides = vec![row_workgroup(samples as usize * map.max(256), 6, context.capabilities)?];
     let workgroups = workgroups_1d(channels as usize, 1, context.capabilities.max_workgroups).ok_or("too many channels")?;
     let variant = |kernel| Variant { kernel, types: types.clone(), tile: None, overrides: overrides.clone() };
     let mut lowering = Lowering { scratch: vec![4 * u64::from(channels)], ..Lowering::default() };
-    if context.outputs.len() > 1 {
+    if context.inputs.outputs > 1 {
         let params = RunningStatisticsParams { samples, channels, map_elements, momentum: op.momentum };
-        let var = if context.outputs.len() > 2 { Arg::Output(2) } else { Arg::Scratch(0) };
+        let var = if context.inputs.outputs > 2 { Arg::Output(2) } else { Arg::Scratch(0) };
         let bindings = vec![Arg::Input(0), Arg::Input(3), Arg::Input(4), Arg::Output(1), var];
         lowering.dispatches.extend(Lowering::single(variant(&RUNNING_STATISTICS), &params, bindings, workgroups).dispatches);
     }
@@ -130,12 +131,7 @@ fn lower_batch(op: &BatchNormalization, context: &LowerContext<'_>) -> Result<Lo
     let vectors = y.shape.elements().div_ceil(4);
     let workgroups = workgroups_1d(vectors, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
     let [_, channels, map] = extents(&y.shape);
-    let params = BatchNormParams {
-        vectors: count(vectors)?,
-        channels: count(channels)?,
-        map_elements: count(map)?,
-        eps: op.eps,
-    };
+    let params = BatchNormParams { vectors: count(vectors)?, channels: count(channels)?, map_elements: count(map)?, eps: op.eps };
     let overrides = vec![WORKGROUP_SIZE, params.map_elements.is_multiple_of(4).into()];
     let variant = Variant { kernel: &BATCH_NORM, types: vec![context.elem(y.dtype)?], tile: None, overrides };
     let inputs = (0..5).map(Arg::Input);
@@ -182,4 +178,3 @@ impl Operator for BatchNormalization {
         Tolerance::accumulation(dtype)
     }
 }
-

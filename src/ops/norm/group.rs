@@ -135,4 +135,3 @@ impl Operator for GroupNormalization {
         Tolerance::accumulation(dtype)
     }
 }
-

@@ -5,7 +5,8 @@ use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::{FLOATS, Operands, Operator, Tolerance};
 use crate::plan::{
-    Access, Arg, FLOAT_ELEMENT, Kernel, LowerContext, Lowered, Lowering, Override, Variant, collapse, dims_array, params, part, workgroups_1d,
+    Access, Arg, FLOAT_ELEMENT, Kernel, LowerContext, Lowered, Lowering, Override, Variant, collapse, dims_array, params, part,
+    workgroups_1d,
 };
 use crate::reference;
 use crate::shape::{Shape, resolve_axis};
@@ -61,7 +62,12 @@ pub(crate) static LAYER_NORM: Kernel = Kernel {
     parts: ROW_STATISTICS,
     types: &[FLOAT_ELEMENT],
     tiles: &[],
-    overrides: &[ROW_WORKGROUP, Override { name: "HAS_BIAS", values: FLAG }, Override { name: "BROADCAST", values: FLAG }, Override { name: "CENTER", values: FLAG }],
+    overrides: &[
+        ROW_WORKGROUP,
+        Override { name: "HAS_BIAS", values: FLAG },
+        Override { name: "BROADCAST", values: FLAG },
+        Override { name: "CENTER", values: FLAG },
+    ],
     params: LayerNormParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
 };

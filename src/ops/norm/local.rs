@@ -5,7 +5,8 @@ use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::{FLOATS, Operands, Operator, Tolerance};
 use crate::plan::{
-    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, WORKGROUP_SIZE, params, part, workgroups_1d,
+    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, WORKGROUP_SIZE, params, part,
+    workgroups_1d,
 };
 use crate::reference;
 use crate::tensor::{DType, Tensor};

@@ -108,14 +108,13 @@ impl Operator for MeanVarianceNormalization {
     fn decompose(&self, parts: &mut Parts<'_>) -> Result<Option<Vec<ValueId>>> {
         let Some(input) = parts.input(0) else { return Ok(None) };
         let mut x = widened(parts, input)?;
-        let shape = parts.shape(x);
-        let count: usize = self.reduced(shape.rank())?.iter().zip(shape.iter()).map(|(&r, &extent)| if r { extent } else { 1 }).product();
         let axes = parts.constant("axes", Tensor::vector(self.axes.clone()));
         for [mean, shifted] in [["mean", "shifted"], ["correction", "centered"]] {
             let mean = parts.node(mean, reduction(ReduceFunction::Mean), &[x, axes])?;
             x = parts.node(shifted, Binary::Sub, &[x, mean])?;
         }
         let norm = parts.node("norm", reduction(ReduceFunction::L2), &[x, axes])?;
+        let count = parts.shape(x).elements() / parts.shape(norm).elements().max(1);
         let root = scalar(parts, "root", x, (count as f64).sqrt())?;
         let deviation = parts.node("deviation", Binary::Div, &[norm, root])?;
         let eps = scalar(parts, "eps", x, 1e-9)?;

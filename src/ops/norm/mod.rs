@@ -71,4 +71,3 @@ fn channels(x: &Operand<'_>, spatial: usize) -> Result<usize, OpError> {
 fn row_flops(outputs: &[TensorType]) -> u64 {
     outputs.first().map_or(0, |y| (y.shape.elements() as u64).saturating_mul(7))
 }
-
