@@ -4,6 +4,7 @@
 //! load and two runs are equal bit for bit.
 
 mod activation;
+mod arg_reduce;
 mod binary;
 mod conv;
 mod conv_integer;
@@ -80,6 +81,7 @@ fn computes(op: &Op) -> bool {
 /// The operators that compute, on `f32`; `None` for those, and those types, that only the reference knows.
 fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option<Vec<Tensor>>, OpError> {
     Ok(match op {
+        Op::ArgReduce(arg) => arg_reduce::arg_reduce(arg, inputs, &infer(op, inputs, outputs)?)?,
         Op::AveragePool(op) => pool::average_pool(op, inputs)?,
         Op::BatchNormalization(op) => norm::batch(op, inputs, outputs),
         Op::Binary(op) => binary::binary(*op, inputs),
@@ -93,12 +95,14 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::GlobalPool(op) => pool::global_pool(op, inputs),
         Op::GroupNormalization(op) => norm::group(op, inputs),
         Op::InstanceNormalization(op) => norm::instance(op, inputs),
-        Op::LayerNormalization(op) => norm::layer(op, inputs, outputs),
+        Op::LayerNormalization(layer) => norm::layer(layer, inputs, &infer(op, inputs, outputs)?),
+        Op::LocalResponseNormalization(op) => norm::lrn(op, inputs),
         Op::MatMul(_) => matmul::matmul(inputs).or_else(|| numbers::matmul(inputs)),
         Op::MaxPool(op) => pool::max_pool(op, inputs, outputs)?,
         Op::PRelu(_) => binary::prelu(inputs),
         Op::QLinearConv(op) => conv_integer::qlinear_conv(op, inputs)?,
         Op::Reduce(reduce) => reduce::reduce(reduce, inputs, &infer(op, inputs, outputs)?)?,
+        Op::RmsNormalization(op) => norm::rms(op, inputs),
         Op::Softmax(op) => softmax::softmax(op, inputs)?,
         Op::Unary(op) => activation::unary(op, inputs),
         _ => None,

@@ -323,7 +323,9 @@ fn output_dtype(op: &Op, inputs: &[Input], index: usize) -> Option<DType> {
         (Op::ConstantOfShape(constant), _) => Some(constant.value.dtype()),
         (Op::MatMulInteger(_), _) => Some(DType::I32),
         (Op::QLinearMatMul(_), _) => None,
-        (Op::ShapeOf(_), _) | (Op::MaxPool(_), 1) => Some(DType::I64),
+        (Op::ShapeOf(_) | Op::ArgReduce(_), _) | (Op::MaxPool(_) | Op::TopK(_), 1) => Some(DType::I64),
+        (Op::Dropout(dropout), 1) if !dropout.typed_mask => Some(DType::Bool),
+        (Op::LayerNormalization(_), 1..) => Some(DType::F32),
         _ => input(0),
     }
 }

@@ -1,6 +1,7 @@
 //! The operators: attributes, shape rule, cost and lowering, one file per family. Nothing here names wgpu.
 
 pub(crate) mod activation;
+pub(crate) mod arg_reduce;
 pub(crate) mod attention;
 pub(crate) mod binary;
 pub(crate) mod build;
@@ -8,6 +9,8 @@ pub(crate) mod cast;
 pub(crate) mod classify;
 pub(crate) mod constant;
 pub(crate) mod conv;
+pub(crate) mod cumsum;
+pub(crate) mod dropout;
 pub(crate) mod einsum;
 pub(crate) mod layout;
 pub(crate) mod matmul;
@@ -17,25 +20,33 @@ pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
 pub(crate) mod tile;
+pub(crate) mod top_k;
 pub(crate) mod window;
 
 use std::fmt;
 
 pub use activation::{Clip, GeluApproximation, PRelu, Unary};
+pub use arg_reduce::ArgReduce;
 pub use attention::{Attention, RotaryEmbedding, Scores};
 pub use binary::{Binary, Comparison, Not, Variadic, Where};
 pub use cast::{Cast, CastLike};
 pub use classify::Classify;
 pub use constant::{ConstantOfShape, ShapeOf};
 pub use conv::{Conv, ConvInteger, ConvTranspose, DeformConv, QLinearConv};
+pub use cumsum::CumSum;
+pub use dropout::Dropout;
 pub use einsum::Einsum;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use matmul::{Gemm, MatMul, MatMulInteger, QLinearMatMul};
 pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
-pub use norm::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
-pub use pool::{AveragePool, GlobalPool, MaxPool, PoolKind};
+pub use norm::{
+    BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LocalResponseNormalization, LpNormalization,
+    MeanVarianceNormalization, RmsNormalization,
+};
+pub use pool::{AveragePool, GlobalLpPool, GlobalPool, LpPool, MaxPool, MaxUnpool, PoolKind};
 pub use reduce::{Reduce, ReduceFunction};
-pub use softmax::Softmax;
+pub use softmax::{Hardmax, Softmax};
+pub use top_k::TopK;
 pub use window::{Padding, Placement, Spatial, Window};
 
 use crate::error::{OpError, Result};
@@ -63,11 +74,12 @@ macro_rules! ops {
 }
 
 ops! {
-    Attention, AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat,
-    ConstantOfShape, Conv, ConvInteger, ConvTranspose, DeformConv, Einsum, Expand, Flatten, Gather, Gemm, GlobalPool,
-    GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MatMulInteger, MaxPool, Not,
-    PRelu, Pad, QLinearConv, QLinearMatMul, Reduce, Reshape, Resize, RotaryEmbedding, ShapeOf, Slice, Softmax, Split,
-    Squeeze, Transpose, Unary, Unsqueeze, Variadic, Where,
+    ArgReduce, Attention, AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat,
+    ConstantOfShape, Conv, ConvInteger, ConvTranspose, CumSum, DeformConv, Dropout, Einsum, Expand, Flatten, Gather,
+    Gemm, GlobalLpPool, GlobalPool, GroupNormalization, Hardmax, Identity, InstanceNormalization, LayerNormalization,
+    LocalResponseNormalization, LpNormalization, LpPool, MatMul, MatMulInteger, MaxPool, MaxUnpool,
+    MeanVarianceNormalization, Not, PRelu, Pad, QLinearConv, QLinearMatMul, Reduce, Reshape, Resize, RmsNormalization,
+    RotaryEmbedding, ShapeOf, Slice, Softmax, Split, Squeeze, TopK, Transpose, Unary, Unsqueeze, Variadic, Where,
 }
 
 impl Op {

@@ -2,7 +2,7 @@
 
 use crate::ops::{ConstantOfShape, ShapeOf};
 use crate::shape::Shape;
-use crate::tensor::{Tensor, for_each_dtype};
+use crate::tensor::{DType, Tensor, for_each_dtype};
 
 /// `y = [D_start, …, D_{end−1}]`
 pub(crate) fn shape_of(op: &ShapeOf, shape: &Shape) -> Tensor {
@@ -12,6 +12,12 @@ pub(crate) fn shape_of(op: &ShapeOf, shape: &Shape) -> Tensor {
 /// `y[i] = value`
 pub(crate) fn constant_of_shape(op: &ConstantOfShape, shape: Shape) -> Tensor {
     for_each_dtype!(op.value.data_ref(), value => Tensor::full(shape, value[0]))
+}
+
+/// A mask that keeps every element: ones of `dtype`, or `bool` where there is none.
+pub(crate) fn mask(dtype: Option<DType>, shape: &Shape) -> Tensor {
+    let kept = Tensor::full(shape, true);
+    dtype.map_or_else(|| kept.clone(), |dtype| super::cast::cast(&kept, dtype))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The definition of right: every operator as plain loops with `f64` arithmetic, one file per family of `ops/`.
 
 pub(crate) mod activation;
+pub(crate) mod arg_reduce;
 pub(crate) mod attention;
 pub(crate) mod binary;
 pub(crate) mod cast;
@@ -8,6 +9,7 @@ pub(crate) mod constant;
 pub(crate) mod conv;
 pub(crate) mod conv_integer;
 pub(crate) mod conv_transpose;
+pub(crate) mod cumsum;
 pub(crate) mod deform_conv;
 pub(crate) mod einsum;
 pub(crate) mod layout;
@@ -17,6 +19,7 @@ pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
+pub(crate) mod top_k;
 
 use crate::tensor::Tensor;
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod activation;
+mod arg_reduce;
 mod attention;
 mod binary;
 mod cast;
@@ -12,7 +13,9 @@ mod conv;
 mod conv_integer;
 mod conv_properties;
 mod conv_transpose;
+mod cumsum;
 mod deform_conv;
+mod dropout;
 mod einsum;
 mod layout;
 mod matmul;
@@ -24,3 +27,4 @@ mod random;
 mod reduce;
 mod resize;
 mod softmax;
+mod top_k;

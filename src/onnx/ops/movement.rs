@@ -3,8 +3,7 @@
 use super::super::tensor::{TensorProblem, decode};
 use super::NodeReader;
 use crate::ops::{
-    Concat, ConstantOfShape, Flatten, Gather, Identity, Op, Pad, PadMode, Reshape, Resize, ShapeOf, Slice, Split, Squeeze, Transpose,
-    Unsqueeze,
+    Concat, ConstantOfShape, Flatten, Gather, Op, Pad, PadMode, Reshape, Resize, ShapeOf, Slice, Split, Squeeze, Transpose, Unsqueeze,
 };
 use crate::tensor::Tensor;
 
@@ -22,27 +21,6 @@ pub(super) fn constant_of_shape(node: &mut NodeReader<'_>) -> Result<Op, String>
         return Err(format!("attribute `value` must have one element, got {value:?}"));
     }
     Ok(ConstantOfShape { value }.into())
-}
-
-/// Outside training the input passes; a mask that something reads would be all true.
-pub(super) fn dropout(node: &mut NodeReader<'_>) -> Result<Op, String> {
-    if node.opset < 12 {
-        node.attributes.float("ratio")?;
-    } else {
-        node.attributes.int("seed")?;
-    }
-    if let Some(training) = node.inputs.get(2).filter(|i| i.given) {
-        let off = training.constant.as_ref().and_then(|c| c.data::<bool>()).is_some_and(|v| v == [false]);
-        if !off {
-            return Err("training mode is not supported".into());
-        }
-    }
-    if node.outputs.get(1) == Some(&true) {
-        return Err("output 1 (`mask`) is not supported".into());
-    }
-    node.kept_inputs = 1;
-    node.kept_outputs = 1;
-    Ok(Identity.into())
 }
 
 pub(super) fn flatten(node: &mut NodeReader<'_>) -> Result<Op, String> {
