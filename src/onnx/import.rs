@@ -10,7 +10,7 @@ use super::sort::{Unordered, execution_order};
 use super::tensor::{TensorProblem, decode, dtype};
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Node, TensorType, Value, ValueId};
-use crate::ops::Op;
+use crate::ops::{EyeLike, Op};
 use crate::shape::Shape;
 use crate::tensor::{DType, Tensor};
 
@@ -300,7 +300,10 @@ fn output_dtype(op: &Op, input: Option<DType>, index: usize) -> Option<DType> {
     match (op, index) {
         (Op::Cast(cast), _) => Some(cast.to),
         (Op::ConstantOfShape(constant), _) => Some(constant.value.dtype()),
-        (Op::ShapeOf(_), _) | (Op::MaxPool(_), 1) => Some(DType::I64),
+        (Op::EyeLike(EyeLike { dtype: Some(dtype), .. }), _) => Some(*dtype),
+        (Op::NonMaxSuppression(_) | Op::NonZero(_) | Op::ShapeOf(_) | Op::Size(_), _) => Some(DType::I64),
+        (Op::MaxPool(_), 1) | (Op::Unique(_), 1..) => Some(DType::I64),
+        (Op::OneHot(_), _) => None,
         _ => input,
     }
 }

@@ -5,12 +5,14 @@ pub(crate) mod binary;
 pub(crate) mod cast;
 pub(crate) mod constant;
 pub(crate) mod conv;
+pub(crate) mod det;
 pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod movement;
 pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod reduce;
+pub(crate) mod sampling;
 pub(crate) mod softmax;
 pub(crate) mod tile;
 pub(crate) mod window;
@@ -20,14 +22,20 @@ use std::fmt;
 pub use activation::{Clip, GeluApproximation, PRelu, Unary};
 pub use binary::Binary;
 pub use cast::Cast;
-pub use constant::{ConstantOfShape, ShapeOf};
+pub use constant::{ConstantOfShape, EyeLike, Range, ShapeOf, Size};
 pub use conv::Conv;
+pub use det::Det;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use matmul::{Gemm, MatMul};
-pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
+pub use movement::{
+    AspectRatio, CenterCropPad, Compress, Concat, DepthOrder, DepthToSpace, Expand, Gather, GatherElements, GatherNd, NearestMode, NonZero,
+    OneHot, Pad, PadMode, Resize, ResizeCoordinates, ResizeMode, ReverseSequence, ScatterElements, ScatterNd, ScatterReduction, Slice,
+    SpaceToDepth, Split, TensorScatter, Tile, Transpose, Trilu, Unique,
+};
 pub use norm::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
 pub use pool::{AveragePool, GlobalPool, MaxPool, PoolKind};
 pub use reduce::{Reduce, ReduceFunction};
+pub use sampling::{AffineGrid, Col2Im, GridPadding, GridSample, Interpolation, NonMaxSuppression, RoiAlign, RoiPool};
 pub use softmax::Softmax;
 pub use window::{Padding, Placement, Spatial, Window};
 
@@ -56,9 +64,11 @@ macro_rules! ops {
 }
 
 ops! {
-    AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, Expand, Flatten, Gather, Gemm,
-    GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, PRelu, Pad,
-    Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
+    AffineGrid, AveragePool, BatchNormalization, Binary, Cast, CenterCropPad, Clip, Col2Im, Compress, Concat, ConstantOfShape, Conv,
+    DepthToSpace, Det, Expand, EyeLike, Flatten, Gather, GatherElements, GatherNd, Gemm, GlobalPool, GridSample, GroupNormalization,
+    Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, NonMaxSuppression, NonZero, OneHot, PRelu, Pad, Range, Reduce,
+    Reshape, Resize, ReverseSequence, RoiAlign, ScatterElements, ScatterNd, ShapeOf, Size, Slice, Softmax, SpaceToDepth, Split, Squeeze,
+    TensorScatter, Tile, Transpose, Trilu, Unary, Unique, Unsqueeze,
 }
 
 impl Op {

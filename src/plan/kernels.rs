@@ -1,7 +1,7 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::{activation, binary, cast, conv, matmul, movement, norm, pool, reduce, softmax};
+use crate::ops::{activation, binary, cast, conv, matmul, movement, norm, pool, reduce, sampling, softmax};
 
 /// Every kernel of this crate.
 #[rustfmt::skip]
@@ -19,8 +19,19 @@ pub static KERNELS: &[&Kernel] = &[
     &matmul::TILED,
     &matmul::VECTOR,
     &movement::GATHER,
+    &movement::GATHER_ELEMENTS,
+    &movement::GATHER_ND,
+    &movement::ONE_HOT,
     &movement::PAD,
+    &movement::RESIZE,
+    &movement::RESIZE_NEAREST,
+    &movement::REVERSE_SEQUENCE,
+    &movement::SCATTER_ELEMENTS,
+    &movement::SCATTER_LISTED,
+    &movement::SCATTER_SEARCH,
     &movement::STRIDED_COPY,
+    &movement::TENSOR_SCATTER,
+    &movement::TRILU,
     &norm::BATCH_NORM,
     &norm::GROUP_NORM,
     &norm::LAYER_NORM,
@@ -31,6 +42,9 @@ pub static KERNELS: &[&Kernel] = &[
     &pool::MAX_POOL_INDICES,
     &reduce::REDUCE_ROWS,
     &reduce::REDUCE_STRIDED,
+    &sampling::COL2IM,
+    &sampling::GRID_SAMPLE,
+    &sampling::ROI_ALIGN,
     &softmax::SOFTMAX_ROWS,
     &softmax::SOFTMAX_STRIDED,
 ];

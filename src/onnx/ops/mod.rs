@@ -6,13 +6,15 @@
 mod arithmetic;
 mod movement;
 mod norm;
+mod resize;
+mod sampling;
 mod window;
 
 use std::ops::RangeInclusive;
 
 use super::attributes::Attributes;
 use super::external::ExternalData;
-use crate::ops::{Binary, Clip, Expand, Identity, MatMul, Op, PRelu, PoolKind, ReduceFunction, Unary};
+use crate::ops::{Binary, Clip, Det, Expand, Identity, MatMul, NonZero, Op, PRelu, PoolKind, Range, ReduceFunction, Size, Tile, Unary};
 use crate::tensor::{DType, Tensor};
 
 /// What is known of a node's input at load.
@@ -93,24 +95,35 @@ const MANY: usize = usize::MAX;
 pub(super) fn row(op_type: &str) -> Option<Row> {
     let (inputs, outputs, build): (_, _, Build) = match op_type {
         "Add" => (2..=2, 1, |_| Ok(Binary::Add.into())),
+        "AffineGrid" => (2..=2, 1, sampling::affine_grid),
         "AveragePool" => (1..=1, 1, window::average_pool),
         "BatchNormalization" => (5..=5, 5, norm::batch),
         "Cast" => (1..=1, 1, arithmetic::cast),
+        "CenterCropPad" => (2..=2, 1, movement::center_crop_pad),
         "Clip" => (1..=3, 1, arithmetic::clip),
+        "Col2Im" => (3..=3, 1, sampling::col2im),
+        "Compress" => (2..=2, 1, movement::compress),
         "Concat" => (1..=MANY, 1, movement::concat),
         "ConstantOfShape" => (1..=1, 1, movement::constant_of_shape),
         "Conv" => (2..=3, 1, window::conv),
+        "Crop" => (1..=1, 1, movement::crop),
+        "DepthToSpace" => (1..=1, 1, movement::depth_to_space),
+        "Det" => (1..=1, 1, |_| Ok(Det.into())),
         "Div" => (2..=2, 1, |_| Ok(Binary::Div.into())),
         "Dropout" => (1..=3, 2, movement::dropout),
         "Erf" => (1..=1, 1, |_| Ok(Unary::Erf.into())),
         "Exp" => (1..=1, 1, |_| Ok(Unary::Exp.into())),
         "Expand" => (2..=2, 1, |_| Ok(Expand.into())),
+        "EyeLike" => (1..=1, 1, movement::eye_like),
         "Flatten" => (1..=1, 1, movement::flatten),
         "Gather" => (2..=2, 1, movement::gather),
+        "GatherElements" => (2..=2, 1, movement::gather_elements),
+        "GatherND" => (2..=2, 1, movement::gather_nd),
         "Gelu" => (1..=1, 1, arithmetic::gelu),
         "Gemm" => (2..=3, 1, arithmetic::gemm),
         "GlobalAveragePool" => (1..=1, 1, |_| Ok(window::global_pool(PoolKind::Average))),
         "GlobalMaxPool" => (1..=1, 1, |_| Ok(window::global_pool(PoolKind::Max))),
+        "GridSample" => (2..=2, 1, sampling::grid_sample),
         "GroupNormalization" => (3..=3, 1, norm::group),
         "HardSigmoid" => (1..=1, 1, arithmetic::hard_sigmoid),
         "HardSwish" => (1..=1, 1, |_| Ok(Unary::HardSwish.into())),
@@ -122,26 +135,42 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "MatMul" => (2..=2, 1, |_| Ok(MatMul.into())),
         "MaxPool" => (1..=1, 2, window::max_pool),
         "Mul" => (2..=2, 1, |_| Ok(Binary::Mul.into())),
+        "NonMaxSuppression" => (2..=5, 1, sampling::non_max_suppression),
+        "NonZero" => (1..=1, 1, |_| Ok(NonZero.into())),
+        "OneHot" => (3..=3, 1, movement::one_hot),
         "PRelu" => (2..=2, 1, |_| Ok(PRelu.into())),
         "Pad" => (1..=4, 1, movement::pad),
         "Pow" => (2..=2, 1, |_| Ok(Binary::Pow.into())),
+        "Range" => (3..=3, 1, |_| Ok(Range.into())),
         "ReduceMax" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Max, 18)),
         "ReduceMean" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Mean, 18)),
         "ReduceSum" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Sum, 13)),
         "Relu" => (1..=1, 1, |_| Ok(Unary::Relu.into())),
         "Reshape" => (2..=2, 1, movement::reshape),
-        "Resize" => (3..=4, 1, movement::resize),
+        "Resize" => (1..=4, 1, resize::resize),
+        "ReverseSequence" => (2..=2, 1, movement::reverse_sequence),
+        "RoiAlign" => (3..=3, 1, sampling::roi_align),
+        "Scatter" => (3..=3, 1, movement::scatter_elements),
+        "ScatterElements" => (3..=3, 1, movement::scatter_elements),
+        "ScatterND" => (3..=3, 1, movement::scatter_nd),
         "Shape" => (1..=1, 1, movement::shape),
         "Sigmoid" => (1..=1, 1, |_| Ok(Unary::Sigmoid.into())),
+        "Size" => (1..=1, 1, |_| Ok(Size.into())),
         "Slice" => (1..=5, 1, movement::slice),
         "Softmax" => (1..=1, 1, |node| norm::softmax(node, false)),
+        "SpaceToDepth" => (1..=1, 1, movement::space_to_depth),
         "Split" => (1..=2, MANY, movement::split),
         "Sqrt" => (1..=1, 1, |_| Ok(Unary::Sqrt.into())),
         "Squeeze" => (1..=2, 1, movement::squeeze),
         "Sub" => (2..=2, 1, |_| Ok(Binary::Sub.into())),
         "Tanh" => (1..=1, 1, |_| Ok(Unary::Tanh.into())),
+        "TensorScatter" => (2..=3, 1, movement::tensor_scatter),
+        "Tile" => (2..=2, 1, |_| Ok(Tile.into())),
         "Transpose" => (1..=1, 1, movement::transpose),
+        "Trilu" => (1..=2, 1, movement::trilu),
+        "Unique" => (1..=1, 4, movement::unique),
         "Unsqueeze" => (1..=2, 1, movement::unsqueeze),
+        "Upsample" => (1..=2, 1, resize::upsample),
         _ => return None,
     };
     Some(Row { inputs, outputs, build })
