@@ -1,10 +1,33 @@
 #!/usr/bin/env bash
 # Installs what the tests need beyond Rust, where it is missing: a linker, the Vulkan loader and a Vulkan driver
-# (Mesa's software one). Debian and Ubuntu, as root or with sudo; elsewhere it says what to install.
+# (Mesa's software one), Python's pip. Debian and Ubuntu, as root or with sudo; elsewhere it says what to install.
+# Fetches the ONNX backend tests into target/.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The wheel's data is the same on every platform, so any platform's wheel will do.
+suite=target/onnx-1.19.1
+fetch_suite() {
+    [ ! -d "$suite/onnx/backend/test/data/node" ] || return 0
+    local download=target/onnx-download
+    rm -rf "$download" "$suite"
+    mkdir -p "$download"
+    echo "tools/setup.sh: fetching the ONNX backend tests"
+    if python3 -m pip --disable-pip-version-check download --quiet --no-deps --only-binary=:all: --python-version 3.11 \
+        --platform manylinux2014_x86_64 --dest "$download" onnx==1.19.1 &&
+        python3 -m zipfile -e "$download"/onnx-1.19.1-*.whl "$download/unpacked"; then
+        mv "$download/unpacked" "$suite"
+    else
+        echo "tools/setup.sh: could not fetch them; the conformance tests will be SKIPPED. By hand: pip download onnx==1.19.1, unzip it into $suite" >&2
+    fi
+    rm -rf "$download"
+}
 
 # Windows has DirectX 12 and macOS has Metal.
-[ "$(uname -s)" = Linux ] || exit 0
+if [ "$(uname -s)" != Linux ]; then
+    fetch_suite
+    exit 0
+fi
 
 has_loader() {
     local loaders
@@ -28,7 +51,11 @@ packages=()
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 has_loader || packages+=(libvulkan1)
 has_driver || packages+=(mesa-vulkan-drivers)
-[ ${#packages[@]} -gt 0 ] || exit 0
+[ -d "$suite" ] || python3 -m pip --version >/dev/null 2>&1 || packages+=(python3-pip)
+if [ ${#packages[@]} -eq 0 ]; then
+    fetch_suite
+    exit 0
+fi
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
@@ -46,3 +73,4 @@ install() {
 }
 install update
 install install -y --no-install-recommends "${packages[@]}" >/dev/null
+fetch_suite

@@ -3,6 +3,7 @@
 pub(crate) mod activation;
 pub(crate) mod binary;
 pub(crate) mod cast;
+pub(crate) mod classify;
 pub(crate) mod constant;
 pub(crate) mod conv;
 pub(crate) mod det;
@@ -20,8 +21,9 @@ pub(crate) mod window;
 use std::fmt;
 
 pub use activation::{Clip, GeluApproximation, PRelu, Unary};
-pub use binary::Binary;
-pub use cast::Cast;
+pub use binary::{Binary, Comparison, Not, Variadic, Where};
+pub use cast::{Cast, CastLike};
+pub use classify::Classify;
 pub use constant::{ConstantOfShape, EyeLike, Range, ShapeOf, Size};
 pub use conv::Conv;
 pub use det::Det;
@@ -64,11 +66,11 @@ macro_rules! ops {
 }
 
 ops! {
-    AffineGrid, AveragePool, BatchNormalization, Binary, Cast, CenterCropPad, Clip, Col2Im, Compress, Concat, ConstantOfShape, Conv,
-    DepthToSpace, Det, Expand, EyeLike, Flatten, Gather, GatherElements, GatherNd, Gemm, GlobalPool, GridSample, GroupNormalization,
-    Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, NonMaxSuppression, NonZero, OneHot, PRelu, Pad, Range, Reduce,
-    Reshape, Resize, ReverseSequence, RoiAlign, ScatterElements, ScatterNd, ShapeOf, Size, Slice, Softmax, SpaceToDepth, Split, Squeeze,
-    TensorScatter, Tile, Transpose, Trilu, Unary, Unique, Unsqueeze,
+    AffineGrid, AveragePool, BatchNormalization, Binary, Cast, CastLike, CenterCropPad, Classify, Clip, Col2Im, Comparison, Compress,
+    Concat, ConstantOfShape, Conv, DepthToSpace, Det, Expand, EyeLike, Flatten, Gather, GatherElements, GatherNd, Gemm, GlobalPool,
+    GridSample, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, NonMaxSuppression, NonZero,
+    Not, OneHot, PRelu, Pad, Range, Reduce, Reshape, Resize, ReverseSequence, RoiAlign, ScatterElements, ScatterNd, ShapeOf, Size,
+    Slice, Softmax, SpaceToDepth, Split, Squeeze, TensorScatter, Tile, Transpose, Trilu, Unary, Unique, Unsqueeze, Variadic, Where,
 }
 
 impl Op {

@@ -15,6 +15,7 @@ mod matmul;
 mod movement;
 mod norm;
 mod pool;
+mod random;
 mod rearrange;
 mod reduce;
 mod resize;
