@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Node, TensorType, Value, ValueId};
 use crate::ops::Op;
 use crate::shape::Shape;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::Tensor;
 
 /// The operator sets that [`ops`] is written for.
 const OPSETS: std::ops::RangeInclusive<i64> = 1..=28;
@@ -268,12 +268,13 @@ impl<'a> Importer<'a, '_> {
         for (at, op, (name, tensor)) in prepended {
             inputs[at] = Some(self.prepend(label, inputs[at], op, name, tensor)?);
         }
+        let dtypes: Vec<_> = read.iter().map(|input| input.dtype).collect();
         let mut outputs = vec![];
         for (index, name) in proto.output.iter().enumerate().take(kept_outputs) {
             outputs.push(if name.is_empty() {
                 None
             } else {
-                let dtype = output_dtype(&op, &read, index);
+                let dtype = op.operator().output_dtype(&dtypes, index);
                 Some(self.define(Value { name: name.clone(), dtype, ..Value::default() }, || format!("node `{label}`"))?)
             });
         }
@@ -311,23 +312,6 @@ impl<'a> Importer<'a, '_> {
 
 fn is_constant(node: &NodeProto) -> bool {
     node.op_type == "Constant" && is_onnx(&node.domain)
-}
-
-/// The element type of an output, as far as an operator says it without shapes.
-fn output_dtype(op: &Op, inputs: &[Input], index: usize) -> Option<DType> {
-    let input = |index: usize| inputs.get(index).and_then(|input| input.dtype);
-    match (op, index) {
-        (Op::Cast(cast), _) => Some(cast.to),
-        (Op::Classify(_) | Op::Comparison(_), _) => Some(DType::Bool),
-        (Op::CastLike(_) | Op::Where(_), _) => input(1),
-        (Op::ConstantOfShape(constant), _) => Some(constant.value.dtype()),
-        (Op::MatMulInteger(_), _) => Some(DType::I32),
-        (Op::QLinearMatMul(_), _) => None,
-        (Op::ShapeOf(_) | Op::ArgReduce(_), _) | (Op::MaxPool(_) | Op::TopK(_), 1) => Some(DType::I64),
-        (Op::Dropout(dropout), 1) if !dropout.typed_mask => Some(DType::Bool),
-        (Op::LayerNormalization(_), 1..) => Some(DType::F32),
-        _ => input(0),
-    }
 }
 
 /// A graph input or output as the file declares it.

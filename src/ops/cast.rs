@@ -100,6 +100,10 @@ impl Operator for Cast {
         "Cast"
     }
 
+    fn output_dtype(&self, _inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        Some(self.to)
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         Ok(vec![TensorType::new(self.to, inputs.required(0, "input")?.shape)])
     }
@@ -123,6 +127,10 @@ impl Operator for Cast {
 impl Operator for CastLike {
     fn name(&self) -> &'static str {
         "CastLike"
+    }
+
+    fn output_dtype(&self, inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        inputs.get(1).copied().flatten()
     }
 
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {

@@ -68,6 +68,10 @@ impl Operator for Classify {
         }
     }
 
+    fn output_dtype(&self, _inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        Some(DType::Bool)
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         Ok(vec![TensorType::new(DType::Bool, inputs.expect_dtype(0, "X", FLOATS)?.shape)])
     }

@@ -39,6 +39,10 @@ impl Operator for Comparison {
         }
     }
 
+    fn output_dtype(&self, _inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        Some(DType::Bool)
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let allowed = if *self == Comparison::Equal { DType::ALL } else { NUMBERS };
         let (a, b) = (inputs.expect_dtype(0, "A", allowed)?, inputs.expect_dtype(1, "B", allowed)?);

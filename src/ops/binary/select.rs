@@ -75,6 +75,10 @@ impl Operator for Where {
         "Where"
     }
 
+    fn output_dtype(&self, inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        inputs.get(1).copied().flatten()
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let condition = inputs.expect_dtype(0, "condition", &[DType::Bool])?;
         let a = inputs.required(1, "X")?;

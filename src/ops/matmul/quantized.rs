@@ -73,6 +73,10 @@ impl Operator for MatMulInteger {
         "MatMulInteger"
     }
 
+    fn output_dtype(&self, _inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        Some(DType::I32)
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let (a, b) = (inputs.expect_dtype(0, "A", QUANTISED)?, inputs.expect_dtype(1, "B", QUANTISED)?);
         for (index, name, per, of) in [(2, "a_zero_point", Per::Row, a), (3, "b_zero_point", Per::Column, b)] {
@@ -159,6 +163,10 @@ impl QLinearMatMul {
 impl Operator for QLinearMatMul {
     fn name(&self) -> &'static str {
         "QLinearMatMul"
+    }
+
+    fn output_dtype(&self, inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        inputs.get(7).copied().flatten()
     }
 
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {

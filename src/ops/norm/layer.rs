@@ -146,6 +146,10 @@ impl Operator for LayerNormalization {
         "LayerNormalization"
     }
 
+    fn output_dtype(&self, inputs: &[Option<DType>], index: usize) -> Option<DType> {
+        if index == 0 { inputs.first().copied().flatten() } else { Some(DType::F32) }
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let x = inputs.expect_dtype(0, "X", FLOATS)?;
         let rank = x.shape.rank();
