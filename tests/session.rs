@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
-use macula::ops::{Binary, Cast, Flatten, Unary};
+use macula::ops::{self, Binary, Cast, Flatten, Unary};
 use macula::plan::Placed;
 use macula::{CompileOptions, DType, Device, Dim, Error, GpuTensor, Graph, GraphBuilder, Tensor, TensorType};
 use support::{gpu, random};
@@ -224,7 +224,7 @@ fn a_session_crosses_to_the_cpu_and_back() {
     for batch in [2, 7] {
         let x = random(batch as u64, [batch, 3, 5], -2.0..2.0);
         let inputs = [("x", x.view())];
-        let plan = session.plan_for(&inputs).unwrap();
+        let plan = session.plans_for(&inputs).unwrap().remove(0);
         assert_eq!(plan.host_nodes().map(|(n, _)| n.name.as_str()).collect::<Vec<_>>(), ["to f64", "exp in f64", "to f32"]);
         let (got, want) = (session.run(&inputs).unwrap(), on_cpu.run(&inputs).unwrap());
         assert_eq!(got[0], want[0]);
@@ -266,4 +266,57 @@ fn verification_passes_what_is_right() {
         assert!(report.passed(), "{report}");
         assert_eq!(report.nodes.iter().map(|n| n.node.as_str()).collect::<Vec<_>>(), ["relu", "sigmoid", "exp"]);
     }
+}
+
+/// Truth values of `x`, and as many ones as its largest element says, from a graph whose shapes depend on what it computes.
+#[test]
+fn shapes_may_depend_on_what_is_computed() {
+    let mut b = GraphBuilder::new("stages");
+    let x = b.input("x", DType::F32, ["N".into(), Dim::from(3), 40.into(), 50.into()]);
+    let relu = b.node("relu", ops::Unary::Relu, &[x]).unwrap();
+    let max = ops::Reduce { function: ops::ReduceFunction::Max, keep_dims: false, noop_with_empty_axes: false };
+    let largest = b.node("largest", max, &[relu]).unwrap();
+    let count = b.node("count", ops::Cast { to: DType::I64 }, &[largest]).unwrap();
+    let axis = b.constant("axis", Tensor::vector(vec![0i64]));
+    let shape = b.node("shape", ops::Unsqueeze, &[count, axis]).unwrap();
+    let ones = b.node("ones", ops::ConstantOfShape { value: Tensor::vector(vec![1f32]) }, &[shape]).unwrap();
+    let y = b.node("y", ops::Binary::Mul, &[ones, largest]).unwrap();
+    for (name, value) in [("relu", relu), ("count", count), ("y", y)] {
+        b.output(name, value);
+    }
+    let graph = b.finish().unwrap();
+    for device in [&Device::cpu(), gpu()] {
+        let session = device.compile(graph.clone()).unwrap();
+        for (images, most) in [(1, 3.5f32), (2, 5.25), (1, 3.75)] {
+            let mut values = vec![-1f32; images * 6000];
+            values[4321] = most;
+            let x = Tensor::new([images, 3, 40, 50], values).unwrap();
+            let outputs = session.run(&[("x", x.view())]).unwrap();
+            assert_eq!(outputs.get("relu").unwrap().shape(), x.shape());
+            assert_eq!(outputs.get("count").unwrap().to_i64().unwrap(), [most as i64]);
+            assert_eq!(outputs.get("y").unwrap().to_f64(), vec![f64::from(most); most as usize]);
+            let report = session.verify(&[("x", x.view())]).unwrap();
+            assert!(report.passed(), "{report}");
+            let names: Vec<_> = report.nodes.iter().map(|n| n.node.as_str()).collect();
+            assert!(["relu", "largest", "count", "shape", "y"].iter().all(|name| names.contains(name)), "{names:?}");
+            assert_eq!(session.plans_for(&[("x", x.view())]).unwrap().len(), 2);
+        }
+        let error = session.plan(&[("x", TensorType::new(DType::F32, [1, 3, 40, 50]))]).unwrap_err().to_string();
+        assert!(error.contains("shapes depend on elements"), "{error}");
+    }
+}
+
+#[test]
+fn frozen_inputs_are_constants() {
+    let mut graph = network();
+    let b = random(3, [2, 7], -1.0..1.0);
+    let error = graph.freeze_input("b", random(3, [2, 6], -1.0..1.0)).unwrap_err().to_string();
+    assert!(error.contains("expected f32[N,7], got f32[2,6]"), "{error}");
+    assert!(graph.freeze_input("c", b.clone()).unwrap_err().to_string().contains("no such input"));
+    graph.freeze_input("b", b.clone()).unwrap();
+    let a = random(4, [2, 3, 5], -1.0..1.0);
+    let outputs = gpu().compile(graph).unwrap().run(&[("a", a.view())]).unwrap();
+    let expected: Vec<f64> = b.to_f64().iter().map(|x| x.exp()).collect();
+    let exp = outputs.get("q").unwrap().to_f64();
+    assert!(exp.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{exp:?}");
 }

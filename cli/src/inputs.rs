@@ -86,14 +86,14 @@ pub fn missing_types(graph: &Graph, given: &[(String, Tensor)], args: &DimArgs) 
     for input in declared(graph) {
         let tensor = given.iter().find(|(name, _)| *name == input.name).map(|(_, t)| t);
         for (axis, dim) in input.dims.iter().flatten().enumerate() {
-            if let (Dim::Symbol(symbol), Some(&extent)) = (dim, tensor.and_then(|t| t.shape().get(axis))) {
+            if let (Some(symbol), Some(&extent)) = (dim.symbol(), tensor.and_then(|t| t.shape().get(axis))) {
                 extents.insert(axis_name(&input.name, axis, symbol), extent);
             }
         }
     }
     let open: Vec<String> = declared(graph)
         .flat_map(|input| input.dims.iter().flatten().enumerate().map(move |(axis, dim)| (input, axis, dim)))
-        .filter_map(|(input, axis, dim)| if let Dim::Symbol(s) = dim { Some(axis_name(&input.name, axis, s)) } else { None })
+        .filter_map(|(input, axis, dim)| dim.symbol().map(|s| axis_name(&input.name, axis, s)))
         .collect();
     for (name, extent) in &args.dims {
         if !open.contains(name) {
@@ -113,7 +113,8 @@ pub fn missing_types(graph: &Graph, given: &[(String, Tensor)], args: &DimArgs) 
         };
         let extent = |(axis, dim): (usize, &Dim)| match dim {
             Dim::Fixed(n) => Ok(*n),
-            Dim::Symbol(symbol) => {
+            Dim::Symbol(_) | Dim::Any => {
+                let symbol = dim.symbol().unwrap_or_default();
                 let name = axis_name(&input.name, axis, symbol);
                 let first = (axis == 0).then(|| args.batch.unwrap_or(1));
                 extents

@@ -45,6 +45,7 @@ const CHUNK: usize = 1 << 14;
 pub(crate) fn evaluate(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<Tensor>, OpError> {
     let fast = match movement::evaluate(op, inputs, outputs)? {
         Some(tensors) => Some(tensors),
+        None if matches!(op, Op::Where(_)) => binary::select(inputs),
         None if !computes(op) => None,
         None if inputs.iter().flatten().any(|t| t.dtype() == DType::F16) => compute_f16(op, inputs, outputs)?,
         None => compute(op, inputs, outputs)?,
@@ -60,6 +61,7 @@ fn computes(op: &Op) -> bool {
     !matches!(
         op,
         Op::Cast(_)
+            | Op::CastLike(_)
             | Op::Concat(_)
             | Op::ConstantOfShape(_)
             | Op::Flatten(_)
@@ -79,6 +81,7 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::BatchNormalization(op) => norm::batch(op, inputs, outputs),
         Op::Binary(op) => binary::binary(*op, inputs),
         Op::Clip(_) => activation::clip(inputs),
+        Op::Comparison(op) => binary::compare(*op, inputs),
         Op::Conv(op) => conv::conv(op, inputs)?,
         Op::Gemm(op) => matmul::gemm(op, inputs).or_else(|| numbers::gemm(op, inputs)),
         Op::GlobalPool(op) => pool::global_pool(op, inputs),

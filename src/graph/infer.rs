@@ -10,7 +10,7 @@ use crate::tensor::Tensor;
 /// No single tensor of a network may be larger: it is a broken or hostile file.
 const MAX_TENSOR_BYTES: usize = 1 << 34;
 
-/// An input too large to be a shape, an axis or a count is data: plans are never made for its values.
+/// An input too large to be a shape, an axis or a count is data: nothing is computed from its values to make a plan.
 const MAX_SHAPE_ELEMENTS: usize = 4096;
 
 /// What a run knows of one input before it is planned.
@@ -28,6 +28,8 @@ pub(crate) enum Specialized {
     Graph(Graph),
     /// Shapes depend on the elements of these inputs (positions in [`Graph::inputs`]).
     NeedsValues(Vec<usize>),
+    /// Shapes depend on the elements of this value, which nodes compute from data.
+    NeedsRun(ValueId),
 }
 
 impl Graph {
@@ -41,9 +43,10 @@ impl Graph {
             match graph.place(node.clone(), &mut kept) {
                 Ok(()) => {}
                 Err(Error::Node { source: OpError::NeedsValue { input, .. }, .. })
-                    if let Some(needed) = self.inputs_behind(node.inputs[input], inputs) =>
+                    if let Some(value) = node.inputs.get(input).copied().flatten()
+                        && graph.value(value).constant.is_none() =>
                 {
-                    return Ok(Specialized::NeedsValues(needed));
+                    return Ok(self.elements_of(value, inputs));
                 }
                 Err(error) => return Err(error),
             }
@@ -69,7 +72,7 @@ impl Graph {
                 for (axis, (dim, &extent)) in dims.iter().zip(spec.ty.shape.iter()).enumerate() {
                     match dim {
                         Dim::Fixed(n) if *n != extent => return Err(wrong()),
-                        Dim::Fixed(_) => {}
+                        Dim::Fixed(_) | Dim::Any => {}
                         Dim::Symbol(_) if extent == 0 => {
                             return Err(fail(format!("axis {axis} is empty in {}; give at least one element", spec.ty)));
                         }
@@ -153,9 +156,12 @@ impl Graph {
         }
     }
 
-    /// The inputs, not yet known by value, that a value is computed from; `None` where there are none to ask for.
-    fn inputs_behind(&self, value: Option<ValueId>, known: &[InputSpec]) -> Option<Vec<usize>> {
-        let mut needed: BTreeSet<ValueId> = value.into_iter().collect();
+    /// How to come by the elements of a value that shapes depend on: small inputs make them known, else nodes have to run.
+    fn elements_of(&self, value: ValueId, known: &[InputSpec]) -> Specialized {
+        if let Some(at) = self.inputs.iter().position(|id| *id == value) {
+            return Specialized::NeedsValues(vec![at]);
+        }
+        let mut needed = BTreeSet::from([value]);
         for node in self.nodes.iter().rev() {
             if node.outputs.iter().flatten().any(|id| needed.contains(id)) {
                 needed.extend(node.inputs.iter().flatten());
@@ -164,6 +170,6 @@ impl Graph {
         let behind = |at: &usize| needed.contains(&self.inputs[*at]) && known[*at].value.is_none();
         let unknown: Vec<usize> = (0..self.inputs.len()).filter(behind).collect();
         let small = unknown.iter().all(|&at| known[at].ty.shape.elements() <= MAX_SHAPE_ELEMENTS);
-        (small && !unknown.is_empty()).then_some(unknown)
+        if small && !unknown.is_empty() { Specialized::NeedsValues(unknown) } else { Specialized::NeedsRun(value) }
     }
 }

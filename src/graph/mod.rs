@@ -3,10 +3,12 @@
 mod builder;
 mod infer;
 mod parts;
+mod split;
 
 pub use builder::GraphBuilder;
 pub(crate) use infer::{InputSpec, Specialized};
 pub use parts::Parts;
+pub(crate) use split::{Source, Split};
 
 use std::fmt;
 
@@ -44,12 +46,26 @@ pub enum Dim {
     Fixed(usize),
     /// A named extent, the same wherever the name appears: `N`, `batch_size`, `height`.
     Symbol(String),
+    /// Any number, 0 included: what files mean that declare an extent of 0.
+    Any,
+}
+
+impl Dim {
+    /// The name of an extent that a run may choose, empty where it has none; `None` for a number.
+    pub fn symbol(&self) -> Option<&str> {
+        match self {
+            Dim::Fixed(_) => None,
+            Dim::Symbol(name) => Some(name),
+            Dim::Any => Some(""),
+        }
+    }
 }
 
 impl fmt::Display for Dim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Dim::Fixed(n) => write!(f, "{n}"),
+            Dim::Any => f.write_str("0"),
             Dim::Symbol(name) if name.is_empty() => f.write_str("?"),
             Dim::Symbol(name) => f.write_str(name),
         }
@@ -187,6 +203,26 @@ impl Graph {
     /// The inputs that a run must supply, in the file's order.
     pub fn inputs(&self) -> &[ValueId] {
         &self.inputs
+    }
+
+    /// Makes an input a constant, so that runs need not supply it and kernels may have it packed.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there is no such input or its declared type is another.
+    pub fn freeze_input(&mut self, name: &str, tensor: Tensor) -> Result<()> {
+        let fail = |message: String| Error::Input { name: name.to_owned(), message };
+        let at = self.inputs.iter().position(|id| self.value(*id).name == name).ok_or_else(|| fail("no such input".into()))?;
+        let value = &mut self.values[self.inputs[at].index()];
+        let fits = |(dim, extent): (&Dim, &usize)| !matches!(dim, Dim::Fixed(n) if n != extent);
+        let dims_fit =
+            value.dims.as_ref().is_none_or(|d| d.len() == tensor.shape().rank() && d.iter().zip(tensor.shape().iter()).all(fits));
+        if !dims_fit || value.dtype.is_some_and(|dtype| dtype != tensor.dtype()) {
+            return Err(fail(format!("expected {}, got {}{}", value.declared(), tensor.dtype(), tensor.shape())));
+        }
+        value.ty = Some(TensorType::new(tensor.dtype(), tensor.shape()));
+        value.constant = Some(tensor);
+        self.inputs.remove(at);
+        Ok(())
     }
 
     /// The outputs that a run returns, in the file's order.

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::attributes::Attributes;
 use super::external::ExternalData;
+use super::functions;
 use super::ops::{self, Input, NodeReader};
-use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use super::proto::{Dimension, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::sort::{Unordered, execution_order};
 use super::tensor::{TensorProblem, decode, dtype};
 use crate::error::{Error, Result};
@@ -15,19 +16,19 @@ use crate::shape::Shape;
 use crate::tensor::{DType, Tensor};
 
 /// The operator sets that [`ops`] is written for.
-const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
+const OPSETS: std::ops::RangeInclusive<i64> = 1..=28;
 
 /// No network has more; a hostile file might.
-const MAX_NODES: usize = 1 << 20;
+pub(super) const MAX_NODES: usize = 1 << 20;
 
 /// Imports the graph `proto` of `model`; `origin` is the file for messages.
 pub(super) fn import(model: &ModelProto, proto: &GraphProto, origin: &str, external: &mut ExternalData) -> Result<Graph> {
     let invalid = |message| Error::Model { origin: origin.to_owned(), message };
     let opset = opset(model).map_err(invalid)?;
+    let proto = functions::inline(model, proto, opset).map_err(invalid)?;
     let mut importer = Importer {
-        proto,
+        proto: &proto,
         opset,
-        functions: model.functions.iter().map(|f| (f.domain.as_str(), f.name.as_str())).collect(),
         external,
         graph: Graph { name: proto.name.clone(), ..Graph::default() },
         ids: HashMap::new(),
@@ -61,15 +62,13 @@ fn opset(model: &ModelProto) -> Result<i64, String> {
     Ok(version)
 }
 
-fn is_onnx(domain: &str) -> bool {
+pub(super) fn is_onnx(domain: &str) -> bool {
     matches!(domain, "" | "ai.onnx")
 }
 
 struct Importer<'a, 'e> {
     proto: &'a GraphProto,
     opset: i64,
-    /// Operators that the model defines itself: domain, name.
-    functions: HashSet<(&'a str, &'a str)>,
     external: &'e mut ExternalData,
     graph: Graph,
     ids: HashMap<String, ValueId>,
@@ -225,7 +224,12 @@ impl<'a> Importer<'a, '_> {
         let mut inputs: Vec<Option<ValueId>> = proto.input.iter().map(|name| self.ids.get(name.as_str()).copied()).collect();
         let input = |id: &Option<ValueId>| {
             let value = id.map(|id| self.graph.value(id));
-            Input { given: id.is_some(), dtype: value.and_then(|v| v.dtype), constant: value.and_then(|v| v.constant.clone()) }
+            Input {
+                given: id.is_some(),
+                dtype: value.and_then(|v| v.dtype),
+                rank: value.and_then(|v| v.ty.as_ref().map(|ty| ty.shape.rank()).or(v.dims.as_ref().map(Vec::len))),
+                constant: value.and_then(|v| v.constant.clone()),
+            }
         };
         let mut reader = NodeReader {
             opset: self.opset,
@@ -234,17 +238,15 @@ impl<'a> Importer<'a, '_> {
             outputs: proto.output.iter().map(|name| used.contains(name.as_str())).collect(),
             external: self.external,
             added: vec![],
+            prepended: vec![],
             kept_inputs: inputs.len(),
             kept_outputs: proto.output.len(),
         };
         let op = match is_onnx(&proto.domain) {
             true => ops::read(&proto.op_type, &mut reader),
-            false if self.functions.contains(&(proto.domain.as_str(), proto.op_type.as_str())) => {
-                Err("a function of the model is not supported".into())
-            }
             false => Err("operator is not supported".into()),
         };
-        let NodeReader { added, kept_inputs, kept_outputs, inputs: read, .. } = reader;
+        let NodeReader { added, prepended, kept_inputs, kept_outputs, inputs: read, .. } = reader;
         let op = match op {
             Ok(op) => op,
             Err(problem) => {
@@ -263,18 +265,34 @@ impl<'a> Importer<'a, '_> {
             inputs.resize(inputs.len().max(at + 1), None);
             inputs[at] = Some(id);
         }
+        for (at, op, (name, tensor)) in prepended {
+            inputs[at] = Some(self.prepend(label, inputs[at], op, name, tensor)?);
+        }
         let mut outputs = vec![];
         for (index, name) in proto.output.iter().enumerate().take(kept_outputs) {
             outputs.push(if name.is_empty() {
                 None
             } else {
-                let dtype = output_dtype(&op, read.first().and_then(|i| i.dtype), index);
+                let dtype = output_dtype(&op, &read, index);
                 Some(self.define(Value { name: name.clone(), dtype, ..Value::default() }, || format!("node `{label}`"))?)
             });
         }
         let origins = vec![label.to_owned()];
         self.graph.nodes.push(Node { name: label.to_owned(), op, inputs, outputs, origins });
         Ok(())
+    }
+
+    /// Adds a node before the node `label`: `op` of `input` and a constant. Returns its output.
+    fn prepend(&mut self, label: &str, input: Option<ValueId>, op: Op, name: &str, tensor: Tensor) -> Result<ValueId, String> {
+        let by = || format!("node `{label}`");
+        let new = |importer: &Self, name: &str| unique(format!("{label}.{name}"), |name| importer.ids.contains_key(name));
+        let constant = self.define_constant(&new(self, name), tensor, by)?;
+        let name = new(self, op.name());
+        let dtype = input.and_then(|id| self.graph.value(id).dtype);
+        let output = self.define(Value { name: name.clone(), dtype, ..Value::default() }, by)?;
+        let (inputs, outputs) = (vec![input, Some(constant)], vec![Some(output)]);
+        self.graph.nodes.push(Node { name, op, inputs, outputs, origins: vec![label.to_owned()] });
+        Ok(output)
     }
 
     fn add_outputs(&mut self) -> Result<(), String> {
@@ -296,14 +314,17 @@ fn is_constant(node: &NodeProto) -> bool {
 }
 
 /// The element type of an output, as far as an operator says it without shapes.
-fn output_dtype(op: &Op, input: Option<DType>, index: usize) -> Option<DType> {
+fn output_dtype(op: &Op, inputs: &[Input], index: usize) -> Option<DType> {
+    let input = |index: usize| inputs.get(index).and_then(|input| input.dtype);
     match (op, index) {
         (Op::Cast(cast), _) => Some(cast.to),
+        (Op::Classify(_) | Op::Comparison(_), _) => Some(DType::Bool),
+        (Op::CastLike(_) | Op::Where(_), _) => input(1),
         (Op::ConstantOfShape(constant), _) => Some(constant.value.dtype()),
         (Op::MatMulInteger(_), _) => Some(DType::I32),
         (Op::QLinearMatMul(_), _) => None,
         (Op::ShapeOf(_), _) | (Op::MaxPool(_), 1) => Some(DType::I64),
-        _ => input,
+        _ => input(0),
     }
 }
 
@@ -312,15 +333,12 @@ fn declared(info: &ValueInfoProto) -> Result<Value, String> {
     let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("a type other than a tensor is not supported")?;
     let dtype = dtype(tensor.elem_type)?;
     let dims: Option<Vec<Dim>> = tensor.shape.as_ref().map(|shape| {
-        let extent = |value: i64| usize::try_from(value).ok().filter(|&n| n > 0);
-        shape
-            .dim
-            .iter()
-            .map(|dim| match dim.dim_value.and_then(extent) {
-                Some(extent) => Dim::Fixed(extent),
-                None => Dim::Symbol(symbol(dim.dim_param.as_deref().unwrap_or_default()).to_owned()),
-            })
-            .collect()
+        let extent = |dim: &Dimension| match dim.dim_value {
+            Some(0) => Dim::Any,
+            Some(value) if let Ok(extent) = usize::try_from(value) => Dim::Fixed(extent),
+            _ => Dim::Symbol(symbol(dim.dim_param.as_deref().unwrap_or_default()).to_owned()),
+        };
+        shape.dim.iter().map(extent).collect()
     });
     let fixed = |dims: &Vec<Dim>| dims.iter().map(|d| if let Dim::Fixed(n) = d { Some(*n) } else { None }).collect::<Option<Shape>>();
     let ty = dims.as_ref().and_then(fixed).map(|shape| TensorType::new(dtype, shape));
@@ -350,7 +368,7 @@ fn labels(nodes: &[NodeProto]) -> Vec<String> {
 }
 
 /// `name`, followed by as many underscores as it takes to be new.
-fn unique(mut name: String, taken: impl Fn(&str) -> bool) -> String {
+pub(super) fn unique(mut name: String, taken: impl Fn(&str) -> bool) -> String {
     while taken(&name) {
         name.push('_');
     }

@@ -4,6 +4,7 @@
 
 mod attributes;
 mod external;
+mod functions;
 mod import;
 mod ops;
 mod proto;

@@ -5,6 +5,7 @@ pub(crate) mod attention;
 pub(crate) mod binary;
 pub(crate) mod build;
 pub(crate) mod cast;
+pub(crate) mod classify;
 pub(crate) mod constant;
 pub(crate) mod conv;
 pub(crate) mod einsum;
@@ -22,8 +23,9 @@ use std::fmt;
 
 pub use activation::{Clip, GeluApproximation, PRelu, Unary};
 pub use attention::{Attention, RotaryEmbedding, Scores};
-pub use binary::Binary;
-pub use cast::Cast;
+pub use binary::{Binary, Comparison, Not, Variadic, Where};
+pub use cast::{Cast, CastLike};
+pub use classify::Classify;
 pub use constant::{ConstantOfShape, ShapeOf};
 pub use conv::Conv;
 pub use einsum::Einsum;
@@ -61,10 +63,10 @@ macro_rules! ops {
 }
 
 ops! {
-    Attention, AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, Einsum, Expand, Flatten,
-    Gather, Gemm, GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul,
-    MatMulInteger, MaxPool, PRelu, Pad, QLinearMatMul, Reduce, Reshape, Resize, RotaryEmbedding, ShapeOf, Slice, Softmax,
-    Split, Squeeze, Transpose, Unary, Unsqueeze,
+    Attention, AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat, ConstantOfShape,
+    Conv, Einsum, Expand, Flatten, Gather, Gemm, GlobalPool, GroupNormalization, Identity, InstanceNormalization,
+    LayerNormalization, MatMul, MatMulInteger, MaxPool, Not, PRelu, Pad, QLinearMatMul, Reduce, Reshape, Resize,
+    RotaryEmbedding, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze, Variadic, Where,
 }
 
 impl Op {

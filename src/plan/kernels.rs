@@ -1,7 +1,7 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::{activation, binary, cast, conv, matmul, movement, norm, pool, reduce, softmax};
+use crate::ops::{activation, binary, cast, classify, conv, matmul, movement, norm, pool, reduce, softmax};
 
 /// Every kernel of this crate.
 #[rustfmt::skip]
@@ -10,7 +10,11 @@ pub static KERNELS: &[&Kernel] = &[
     &activation::UNARY,
     &binary::BINARY,
     &binary::BINARY_BROADCAST,
+    &binary::COMPARE_BROADCAST,
+    &binary::INTEGER_BROADCAST,
+    &binary::WHERE,
     &cast::CAST,
+    &classify::CLASSIFY,
     &conv::DEPTHWISE,
     &conv::DIRECT,
     &conv::IMPLICIT_GEMM,

@@ -16,6 +16,7 @@ mod movement;
 mod norm;
 mod pool;
 mod quantized;
+mod random;
 mod reduce;
 mod resize;
 mod softmax;

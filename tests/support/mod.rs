@@ -220,7 +220,9 @@ impl Case {
     #[track_caller]
     fn plan(&self) -> std::sync::Arc<Plan> {
         let session = gpu().compile(self.graph().unwrap()).unwrap_or_else(|error| panic!("{}: {error}", self.describe()));
-        session.plan_for(&self.named()).unwrap_or_else(|error| panic!("{}: {error}", self.describe()))
+        let mut plans = session.plans_for(&self.named()).unwrap_or_else(|error| panic!("{}: {error}", self.describe()));
+        assert_eq!(plans.len(), 1, "{}: one node is one stage", self.describe());
+        plans.remove(0)
     }
 
     #[track_caller]

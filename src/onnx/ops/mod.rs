@@ -1,10 +1,11 @@
 //! ONNX operator → [`Op`]: the table, and what its rows read a node with.
 //!
-//! Each row reads every attribute that its operator has in the opsets 7 to 28. Where attributes became inputs in a later
+//! Each row reads every attribute that its operator has in the opsets 7 to 28; `legacy` brings older nodes into that form. Where attributes became inputs in a later
 //! opset, the old form is turned into the new one, so that [`Op`] knows only one.
 
 mod arithmetic;
 mod attention;
+mod legacy;
 mod movement;
 mod norm;
 mod window;
@@ -13,7 +14,10 @@ use std::ops::RangeInclusive;
 
 use super::attributes::Attributes;
 use super::external::ExternalData;
-use crate::ops::{Binary, Clip, Expand, Identity, MatMul, MatMulInteger, Op, PRelu, PoolKind, QLinearMatMul, ReduceFunction, Unary};
+use crate::ops::{
+    Binary, Classify, Clip, Comparison, Expand, Identity, MatMul, MatMulInteger, Not, Op, PRelu, PoolKind, QLinearMatMul, ReduceFunction, Unary,
+    Variadic, Where,
+};
 use crate::tensor::{DType, Tensor};
 
 /// What is known of a node's input at load.
@@ -23,6 +27,8 @@ pub(super) struct Input {
     pub given: bool,
     /// The element type, where it follows from declared ones.
     pub dtype: Option<DType>,
+    /// The number of axes, where it is declared.
+    pub rank: Option<usize>,
     /// The elements, for a constant.
     pub constant: Option<Tensor>,
 }
@@ -41,6 +47,8 @@ pub(super) struct NodeReader<'a> {
     pub external: &'a mut ExternalData,
     /// Inputs made from attributes: position, name, elements.
     pub added: Vec<(usize, &'static str, Tensor)>,
+    /// What an input goes through first: its position, an operator, and that operator's second input with its name.
+    pub prepended: Vec<(usize, Op, (&'static str, Tensor))>,
     /// How many inputs [`Op`] takes of the node's.
     pub kept_inputs: usize,
     /// How many outputs [`Op`] has of the node's.
@@ -93,43 +101,82 @@ const MANY: usize = usize::MAX;
 /// The row for an operator of the ONNX domain.
 pub(super) fn row(op_type: &str) -> Option<Row> {
     let (inputs, outputs, build): (_, _, Build) = match op_type {
+        "Abs" => (1..=1, 1, |_| Ok(Unary::Abs.into())),
+        "Acos" => (1..=1, 1, |_| Ok(Unary::Acos.into())),
+        "Acosh" => (1..=1, 1, |_| Ok(Unary::Acosh.into())),
         "Add" => (2..=2, 1, |_| Ok(Binary::Add.into())),
+        "Affine" => (1..=1, 1, arithmetic::affine),
+        "And" => (2..=2, 1, |_| Ok(Binary::And.into())),
+        "Asin" => (1..=1, 1, |_| Ok(Unary::Asin.into())),
+        "Asinh" => (1..=1, 1, |_| Ok(Unary::Asinh.into())),
+        "Atan" => (1..=1, 1, |_| Ok(Unary::Atan.into())),
+        "Atanh" => (1..=1, 1, |_| Ok(Unary::Atanh.into())),
         "Attention" => (3..=7, 4, attention::attention),
         "AveragePool" => (1..=1, 1, window::average_pool),
         "BatchNormalization" => (5..=5, 5, norm::batch),
+        "BitShift" => (2..=2, 1, arithmetic::bit_shift),
+        "BitwiseAnd" => (2..=2, 1, |_| Ok(Binary::BitwiseAnd.into())),
+        "BitwiseNot" => (1..=1, 1, |_| Ok(Not::Bitwise.into())),
+        "BitwiseOr" => (2..=2, 1, |_| Ok(Binary::BitwiseOr.into())),
+        "BitwiseXor" => (2..=2, 1, |_| Ok(Binary::BitwiseXor.into())),
         "Cast" => (1..=1, 1, arithmetic::cast),
+        "CastLike" => (2..=2, 1, arithmetic::cast_like),
+        "Ceil" => (1..=1, 1, |_| Ok(Unary::Ceil.into())),
+        "Celu" => (1..=1, 1, arithmetic::celu),
         "Clip" => (1..=3, 1, arithmetic::clip),
         "Concat" => (1..=MANY, 1, movement::concat),
         "ConstantOfShape" => (1..=1, 1, movement::constant_of_shape),
         "Conv" => (2..=3, 1, window::conv),
+        "Cos" => (1..=1, 1, |_| Ok(Unary::Cos.into())),
+        "Cosh" => (1..=1, 1, |_| Ok(Unary::Cosh.into())),
         "Div" => (2..=2, 1, |_| Ok(Binary::Div.into())),
         "Dropout" => (1..=3, 2, movement::dropout),
         "Einsum" => (1..=MANY, 1, arithmetic::einsum),
+        "Elu" => (1..=1, 1, arithmetic::elu),
+        "Equal" => (2..=2, 1, |_| Ok(Comparison::Equal.into())),
         "Erf" => (1..=1, 1, |_| Ok(Unary::Erf.into())),
         "Exp" => (1..=1, 1, |_| Ok(Unary::Exp.into())),
         "Expand" => (2..=2, 1, |_| Ok(Expand.into())),
         "Flatten" => (1..=1, 1, movement::flatten),
+        "Floor" => (1..=1, 1, |_| Ok(Unary::Floor.into())),
         "Gather" => (2..=2, 1, movement::gather),
         "Gelu" => (1..=1, 1, arithmetic::gelu),
         "Gemm" => (2..=3, 1, arithmetic::gemm),
         "GlobalAveragePool" => (1..=1, 1, |_| Ok(window::global_pool(PoolKind::Average))),
         "GlobalMaxPool" => (1..=1, 1, |_| Ok(window::global_pool(PoolKind::Max))),
+        "Greater" => (2..=2, 1, |_| Ok(Comparison::Greater.into())),
+        "GreaterOrEqual" => (2..=2, 1, |_| Ok(Comparison::GreaterOrEqual.into())),
         "GroupNormalization" => (3..=3, 1, norm::group),
         "HardSigmoid" => (1..=1, 1, arithmetic::hard_sigmoid),
         "HardSwish" => (1..=1, 1, |_| Ok(Unary::HardSwish.into())),
         "Identity" => (1..=1, 1, |_| Ok(Identity.into())),
         "InstanceNormalization" => (3..=3, 1, norm::instance),
+        "IsInf" => (1..=1, 1, arithmetic::is_inf),
+        "IsNaN" => (1..=1, 1, |_| Ok(Classify::Nan.into())),
         "LayerNormalization" => (2..=3, 3, norm::layer),
         "LeakyRelu" => (1..=1, 1, arithmetic::leaky_relu),
+        "Less" => (2..=2, 1, |_| Ok(Comparison::Less.into())),
+        "LessOrEqual" => (2..=2, 1, |_| Ok(Comparison::LessOrEqual.into())),
+        "Log" => (1..=1, 1, |_| Ok(Unary::Log.into())),
         "LogSoftmax" => (1..=1, 1, |node| norm::softmax(node, true)),
         "MatMul" => (2..=2, 1, |_| Ok(MatMul.into())),
         "MatMulInteger" => (2..=4, 1, |_| Ok(MatMulInteger.into())),
+        "Max" => (1..=MANY, 1, |_| Ok(Variadic::Max.into())),
         "MaxPool" => (1..=1, 2, window::max_pool),
+        "Mean" => (1..=MANY, 1, |_| Ok(Variadic::Mean.into())),
+        "Min" => (1..=MANY, 1, |_| Ok(Variadic::Min.into())),
+        "Mish" => (1..=1, 1, |_| Ok(Unary::Mish.into())),
+        "Mod" => (2..=2, 1, arithmetic::modulo),
         "Mul" => (2..=2, 1, |_| Ok(Binary::Mul.into())),
+        "Neg" => (1..=1, 1, |_| Ok(Unary::Neg.into())),
+        "Not" => (1..=1, 1, |_| Ok(Not::Logical.into())),
+        "Or" => (2..=2, 1, |_| Ok(Binary::Or.into())),
         "PRelu" => (2..=2, 1, |_| Ok(PRelu.into())),
         "Pad" => (1..=4, 1, movement::pad),
+        "ParametricSoftplus" => (1..=1, 1, arithmetic::parametric_softplus),
         "Pow" => (2..=2, 1, |_| Ok(Binary::Pow.into())),
         "QLinearMatMul" => (8..=8, 1, |_| Ok(QLinearMatMul.into())),
+        "Reciprocal" => (1..=1, 1, |_| Ok(Unary::Reciprocal.into())),
         "ReduceMax" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Max, 18)),
         "ReduceMean" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Mean, 18)),
         "ReduceSum" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Sum, 13)),
@@ -137,17 +184,32 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Reshape" => (2..=2, 1, movement::reshape),
         "Resize" => (3..=4, 1, movement::resize),
         "RotaryEmbedding" => (3..=4, 1, attention::rotary_embedding),
+        "Round" => (1..=1, 1, |_| Ok(Unary::Round.into())),
+        "ScaledTanh" => (1..=1, 1, arithmetic::scaled_tanh),
+        "Selu" => (1..=1, 1, arithmetic::selu),
         "Shape" => (1..=1, 1, movement::shape),
+        "Shrink" => (1..=1, 1, arithmetic::shrink),
         "Sigmoid" => (1..=1, 1, |_| Ok(Unary::Sigmoid.into())),
+        "Sign" => (1..=1, 1, |_| Ok(Unary::Sign.into())),
+        "Sin" => (1..=1, 1, |_| Ok(Unary::Sin.into())),
+        "Sinh" => (1..=1, 1, |_| Ok(Unary::Sinh.into())),
         "Slice" => (1..=5, 1, movement::slice),
         "Softmax" => (1..=1, 1, |node| norm::softmax(node, false)),
+        "Softplus" => (1..=1, 1, |_| Ok(Unary::Softplus.into())),
+        "Softsign" => (1..=1, 1, |_| Ok(Unary::Softsign.into())),
         "Split" => (1..=2, MANY, movement::split),
         "Sqrt" => (1..=1, 1, |_| Ok(Unary::Sqrt.into())),
         "Squeeze" => (1..=2, 1, movement::squeeze),
         "Sub" => (2..=2, 1, |_| Ok(Binary::Sub.into())),
+        "Sum" => (1..=MANY, 1, |_| Ok(Variadic::Sum.into())),
+        "Swish" => (1..=1, 1, arithmetic::swish),
+        "Tan" => (1..=1, 1, |_| Ok(Unary::Tan.into())),
         "Tanh" => (1..=1, 1, |_| Ok(Unary::Tanh.into())),
+        "ThresholdedRelu" => (1..=1, 1, arithmetic::thresholded_relu),
         "Transpose" => (1..=1, 1, movement::transpose),
         "Unsqueeze" => (1..=2, 1, movement::unsqueeze),
+        "Where" => (3..=3, 1, |_| Ok(Where.into())),
+        "Xor" => (2..=2, 1, |_| Ok(Binary::Xor.into())),
         _ => return None,
     };
     Some(Row { inputs, outputs, build })
@@ -164,6 +226,7 @@ pub(super) fn read(op_type: &str, node: &mut NodeReader<'_>) -> Result<Op, Strin
     if named > outputs {
         return Err(format!("has {named} outputs, at most {outputs} are supported"));
     }
+    legacy::adapt(op_type, node)?;
     let op = build(node)?;
     std::mem::replace(&mut node.attributes, Attributes::new(&[])).finish()?;
     Ok(op)

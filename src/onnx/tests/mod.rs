@@ -1,5 +1,6 @@
 //! Models built field by field, as no exporter would.
 
+mod functions;
 mod nodes;
 mod structure;
 mod tensors;
@@ -44,7 +45,7 @@ fn node(op_type: &str, inputs: &[&str], outputs: &[&str], attribute: Vec<Attribu
         name: format!("n_{op_type}"),
         op_type: op_type.into(),
         attribute,
-        domain: String::new(),
+        ..NodeProto::default()
     }
 }
 

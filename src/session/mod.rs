@@ -1,7 +1,10 @@
 //! A compiled network: plans per input shape, runs, encoded runs, verification.
 
+mod options;
+mod stages;
+
 use std::ops::Index;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::cpu;
 use crate::device::Device;
@@ -13,50 +16,8 @@ use crate::optimize;
 use crate::plan::{self, LowerOptions, Plan};
 use crate::tensor::{Tensor, TensorView};
 
-/// How a network is compiled.
-#[derive(Clone, Debug, Default)]
-#[non_exhaustive]
-pub struct CompileOptions {
-    /// Refuse a network of which a node has no GPU kernel.
-    pub strict: bool,
-    /// Prefer the kernel of this name wherever it can serve.
-    pub kernel: Option<String>,
-    /// Leave the graph as the file has it.
-    pub skip_optimization: bool,
-    /// Poison buffers with NaN before every run and check guard words after it. Slow; for tests and for hunting bugs.
-    pub debug_memory: bool,
-}
-
-impl CompileOptions {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Sets [`CompileOptions::strict`].
-    pub fn strict(mut self, strict: bool) -> Self {
-        self.strict = strict;
-        self
-    }
-
-    /// Sets [`CompileOptions::kernel`].
-    pub fn kernel(mut self, name: impl Into<String>) -> Self {
-        self.kernel = Some(name.into());
-        self
-    }
-
-    /// Sets [`CompileOptions::skip_optimization`].
-    pub fn skip_optimization(mut self, skip: bool) -> Self {
-        self.skip_optimization = skip;
-        self
-    }
-
-    /// Sets [`CompileOptions::debug_memory`].
-    pub fn debug_memory(mut self, debug: bool) -> Self {
-        self.debug_memory = debug;
-        self
-    }
-}
+pub use options::CompileOptions;
+use stages::Stages;
 
 /// So many shapes keep their plans and buffers; the least recently used goes first.
 const CACHED_PLANS: usize = 16;
@@ -68,6 +29,22 @@ pub struct Session {
     options: CompileOptions,
     weights: WeightStore,
     prepared: Mutex<Vec<(Vec<InputSpec>, Arc<Prepared>)>>,
+    stages: OnceLock<Arc<Stages>>,
+}
+
+/// What runs these inputs.
+enum Ready {
+    Plan(Arc<Prepared>),
+    Stages(Arc<Stages>),
+}
+
+/// What a graph is for some inputs.
+enum Outcome {
+    Graph(Vec<InputSpec>, Graph),
+    /// Shapes depend on the elements of inputs, which are not at hand.
+    Unknown,
+    /// Shapes depend on this value, which nodes compute.
+    Computed(ValueId),
 }
 
 /// A plan, and on the GPU what runs it.
@@ -131,13 +108,13 @@ impl Session {
     pub(crate) fn new(device: Device, graph: Graph, options: CompileOptions) -> Result<Self> {
         graph.check()?;
         let graph = if options.skip_optimization { graph } else { optimize::optimize(graph)? };
-        let session = Self { device, graph, options, weights: WeightStore::default(), prepared: Mutex::default() };
+        let session = Self { device, graph, options, weights: WeightStore::default(), prepared: Mutex::default(), stages: OnceLock::new() };
         let fixed: Option<Vec<_>> = session.graph.inputs().iter().map(|id| session.graph.value(*id).ty.clone()).collect();
         if let Some(types) = fixed {
             let specs = types.into_iter().map(|ty| InputSpec { ty, value: None }).collect();
             match session.specialize(specs, None)? {
-                Some((specs, graph)) => drop(session.prepare(specs, graph)?),
-                None => log::debug!("shapes depend on the elements of inputs: the plan waits for the first run"),
+                Outcome::Graph(specs, graph) => drop(session.prepare(specs, graph)?),
+                _ => log::debug!("shapes depend on elements: the plan waits for the first run"),
             }
         }
         Ok(session)
@@ -161,7 +138,7 @@ impl Session {
     /// [`Error::Input`] for inputs that do not fit, [`Error::Node`] where an operator rejects these shapes,
     /// [`Error::Gpu`] and [`Error::DeviceLost`] where the GPU fails.
     pub fn run(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<Outputs> {
-        pollster::block_on(self.run_with(inputs, Wait::Here, None))
+        Ok(self.named(pollster::block_on(self.run_ordered(&self.order(inputs)?, Wait::Here))?))
     }
 
     /// Runs the network; the future resolves when its outputs are on the host, and blocks no thread meanwhile
@@ -170,18 +147,35 @@ impl Session {
     /// # Errors
     /// As [`Session::run`].
     pub async fn run_async(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<Outputs> {
-        self.run_with(inputs, Wait::InBackground, None).await
+        Ok(self.named(self.run_ordered(&self.order(inputs)?, Wait::InBackground).await?))
     }
 
-    async fn run_with(&self, inputs: &[(&str, TensorView<'_>)], wait: Wait, trace: Option<&mut Trace<'_>>) -> Result<Outputs> {
-        let views = self.order(inputs)?;
-        let prepared = self.prepared_for(&views)?;
-        let tensors = match (&prepared.program, self.device.context()) {
-            (Some(program), Some(context)) => program.run(context, &views, wait, trace).await?,
-            _ => cpu::run(&prepared.plan, &views, trace)?,
-        };
-        let names = self.graph.outputs().iter().map(|id| self.graph.value(*id).name.clone()).collect();
-        Ok(Outputs { names, tensors })
+    fn named(&self, tensors: Vec<Tensor>) -> Outputs {
+        Outputs { names: self.graph.outputs().iter().map(|id| self.graph.value(*id).name.clone()).collect(), tensors }
+    }
+
+    /// Runs on inputs in the network's order.
+    async fn run_ordered(&self, views: &[TensorView<'_>], wait: Wait) -> Result<Vec<Tensor>> {
+        match self.ready_for(views)? {
+            Ready::Plan(prepared) => self.run_plan(&prepared, views, wait, None).await,
+            Ready::Stages(stages) => {
+                let computed = Box::pin(stages.first.run_ordered(&stages.first_views(views), wait)).await?;
+                Box::pin(stages.second.run_ordered(&stages.second_views(views, &computed), wait)).await
+            }
+        }
+    }
+
+    async fn run_plan(
+        &self,
+        prepared: &Prepared,
+        views: &[TensorView<'_>],
+        wait: Wait,
+        trace: Option<&mut Trace<'_>>,
+    ) -> Result<Vec<Tensor>> {
+        match (&prepared.program, self.device.context()) {
+            (Some(program), Some(context)) => program.run(context, views, wait, trace).await,
+            _ => cpu::run(&prepared.plan, views, trace),
+        }
     }
 
     /// Records the network into a command encoder, on buffers that are on the GPU already; nothing goes through the host.
@@ -237,12 +231,24 @@ impl Session {
     /// # Errors
     /// As [`Session::run`]. A node that differs is no error: see [`VerifyReport::first_failure`].
     pub fn verify(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<VerifyReport> {
-        let views = self.order(inputs)?;
-        let prepared = self.prepared_for(&views)?;
-        let mut verifier = Verifier::new(&prepared.plan, &views);
-        let mut trace = |node, outputs| verifier.check(node, outputs);
-        pollster::block_on(self.run_with(inputs, Wait::Here, Some(&mut trace)))?;
-        verifier.finish()
+        Ok(self.verify_ordered(&self.order(inputs)?)?.0)
+    }
+
+    fn verify_ordered(&self, views: &[TensorView<'_>]) -> Result<(VerifyReport, Vec<Tensor>)> {
+        match self.ready_for(views)? {
+            Ready::Plan(prepared) => {
+                let mut verifier = Verifier::new(&prepared.plan, views);
+                let mut trace = |node, outputs| verifier.check(node, outputs);
+                let outputs = pollster::block_on(self.run_plan(&prepared, views, Wait::Here, Some(&mut trace)))?;
+                Ok((verifier.finish()?, outputs))
+            }
+            Ready::Stages(stages) => {
+                let (mut report, computed) = stages.first.verify_ordered(&stages.first_views(views))?;
+                let (rest, outputs) = stages.second.verify_ordered(&stages.second_views(views, &computed))?;
+                report.nodes.extend(rest.nodes);
+                Ok((report, outputs))
+            }
+        }
     }
 
     /// The plan for inputs of these types: what runs where, with which kernels and buffers.
@@ -253,12 +259,26 @@ impl Session {
         Ok(self.prepared_for_types(inputs)?.plan.clone())
     }
 
-    /// The plan for these inputs, for networks whose shapes depend on the elements of some.
+    /// The plans for these inputs in execution order: one, or several where shapes depend on what the network computes, all but
+    /// the last of which are run for it.
     ///
     /// # Errors
-    /// As [`Session::plan`].
-    pub fn plan_for(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<Arc<Plan>> {
-        Ok(self.prepared_for(&self.order(inputs)?)?.plan.clone())
+    /// As [`Session::run`].
+    pub fn plans_for(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<Vec<Arc<Plan>>> {
+        self.plans_ordered(&self.order(inputs)?)
+    }
+
+    fn plans_ordered(&self, views: &[TensorView<'_>]) -> Result<Vec<Arc<Plan>>> {
+        match self.ready_for(views)? {
+            Ready::Plan(prepared) => Ok(vec![prepared.plan.clone()]),
+            Ready::Stages(stages) => {
+                let views_of_first = stages.first_views(views);
+                let mut plans = stages.first.plans_ordered(&views_of_first)?;
+                let computed = pollster::block_on(stages.first.run_ordered(&views_of_first, Wait::Here))?;
+                plans.extend(stages.second.plans_ordered(&stages.second_views(views, &computed))?);
+                Ok(plans)
+            }
+        }
     }
 
     /// The inputs in the network's order.
@@ -288,17 +308,26 @@ impl Session {
         Ok(ordered)
     }
 
-    fn prepared_for(&self, views: &[TensorView<'_>]) -> Result<Arc<Prepared>> {
+    fn ready_for(&self, views: &[TensorView<'_>]) -> Result<Ready> {
+        if let Some(stages) = self.stages.get() {
+            return Ok(Ready::Stages(stages.clone()));
+        }
         let types: Vec<_> = views.iter().map(|v| TensorType::new(v.dtype(), v.shape())).collect();
         let same = |spec: &InputSpec, view: &TensorView<'_>| spec.value.as_ref().is_none_or(|v| v.bytes() == view.bytes());
         if let Some(found) =
             self.cached(|specs| specs.iter().map(|s| &s.ty).eq(&types) && specs.iter().zip(views).all(|(spec, view)| same(spec, view)))
         {
-            return Ok(found);
+            return Ok(Ready::Plan(found));
         }
         let specs = types.into_iter().map(|ty| InputSpec { ty, value: None }).collect();
-        let (specs, graph) = self.specialize(specs, Some(views))?.expect("with values at hand, planning ends in a graph or an error");
-        self.prepare(specs, graph)
+        match self.specialize(specs, Some(views))? {
+            Outcome::Graph(specs, graph) => Ok(Ready::Plan(self.prepare(specs, graph)?)),
+            Outcome::Computed(value) => {
+                let stages = Arc::new(Stages::new(self, value)?);
+                Ok(Ready::Stages(self.stages.get_or_init(|| stages).clone()))
+            }
+            Outcome::Unknown => unreachable!("the elements of inputs are at hand"),
+        }
     }
 
     fn prepared_for_types(&self, inputs: &[(&str, TensorType)]) -> Result<Arc<Prepared>> {
@@ -308,10 +337,10 @@ impl Session {
         }
         let specs = types.into_iter().map(|ty| InputSpec { ty, value: None }).collect();
         match self.specialize(specs, None)? {
-            Some((specs, graph)) => self.prepare(specs, graph),
-            None => Err(Error::Graph {
+            Outcome::Graph(specs, graph) => self.prepare(specs, graph),
+            _ => Err(Error::Graph {
                 graph: self.graph.name().into(),
-                message: "shapes depend on the elements of its inputs, so there is no plan for types alone".into(),
+                message: "shapes depend on elements, so there is no plan for types alone".into(),
             }),
         }
     }
@@ -323,13 +352,13 @@ impl Session {
         Some(prepared[0].1.clone())
     }
 
-    /// The graph for these inputs, with the values that shapes depend on taken from `views`; `None` where they are needed
-    /// and there are none.
-    fn specialize(&self, mut specs: Vec<InputSpec>, views: Option<&[TensorView<'_>]>) -> Result<Option<(Vec<InputSpec>, Graph)>> {
+    /// The graph for these inputs, with the values that shapes depend on taken from `views`.
+    fn specialize(&self, mut specs: Vec<InputSpec>, views: Option<&[TensorView<'_>]>) -> Result<Outcome> {
         loop {
             match (self.graph.specialize(&specs)?, views) {
-                (Specialized::Graph(graph), _) => return Ok(Some((specs, graph))),
-                (Specialized::NeedsValues(_), None) => return Ok(None),
+                (Specialized::Graph(graph), _) => return Ok(Outcome::Graph(specs, graph)),
+                (Specialized::NeedsRun(value), _) => return Ok(Outcome::Computed(value)),
+                (Specialized::NeedsValues(_), None) => return Ok(Outcome::Unknown),
                 (Specialized::NeedsValues(needed), Some(views)) => {
                     for at in needed {
                         specs[at].value = Some(views[at].to_tensor());

@@ -1,0 +1,46 @@
+//! Choices of the caller in compiling.
+
+/// How a network is compiled.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct CompileOptions {
+    /// Refuse a network of which a node has no GPU kernel.
+    pub strict: bool,
+    /// Prefer the kernel of this name wherever it can serve.
+    pub kernel: Option<String>,
+    /// Leave the graph as the file has it.
+    pub skip_optimization: bool,
+    /// Poison buffers with NaN before every run and check guard words after it. Slow; for tests and for hunting bugs.
+    pub debug_memory: bool,
+}
+
+impl CompileOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`CompileOptions::strict`].
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = strict;
+        self
+    }
+
+    /// Sets [`CompileOptions::kernel`].
+    pub fn kernel(mut self, name: impl Into<String>) -> Self {
+        self.kernel = Some(name.into());
+        self
+    }
+
+    /// Sets [`CompileOptions::skip_optimization`].
+    pub fn skip_optimization(mut self, skip: bool) -> Self {
+        self.skip_optimization = skip;
+        self
+    }
+
+    /// Sets [`CompileOptions::debug_memory`].
+    pub fn debug_memory(mut self, debug: bool) -> Self {
+        self.debug_memory = debug;
+        self
+    }
+}

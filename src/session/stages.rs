@@ -1,0 +1,37 @@
+//! Networks whose shapes depend on what they compute: sessions one behind the other.
+
+use super::{CompileOptions, Session};
+use crate::error::Result;
+use crate::graph::{Source, Split, ValueId};
+use crate::tensor::{Tensor, TensorView};
+
+/// A network whose shapes depend on what it computes, in two parts; the second may have parts of its own.
+pub(super) struct Stages {
+    pub first: Session,
+    first_inputs: Vec<usize>,
+    pub second: Session,
+    second_inputs: Vec<Source>,
+}
+
+impl Stages {
+    /// The network of `session` in two parts, the second of which starts with `value` known.
+    pub fn new(session: &Session, value: ValueId) -> Result<Self> {
+        let Split { first, first_inputs, second, second_inputs } = session.graph.split_at(value);
+        log::info!("shapes depend on `{}`: the network runs in stages", session.graph.value(value).name);
+        let options = CompileOptions { skip_optimization: true, ..session.options.clone() };
+        let stage = |graph| Session::new(session.device.clone(), graph, options.clone());
+        Ok(Self { first: stage(first)?, first_inputs, second: stage(second)?, second_inputs })
+    }
+
+    pub fn first_views<'a>(&self, views: &[TensorView<'a>]) -> Vec<TensorView<'a>> {
+        self.first_inputs.iter().map(|&at| views[at].clone()).collect()
+    }
+
+    pub fn second_views<'a>(&self, views: &[TensorView<'a>], computed: &'a [Tensor]) -> Vec<TensorView<'a>> {
+        let view = |source: &Source| match *source {
+            Source::Input(at) => views[at].clone(),
+            Source::First(at) => computed[at].view(),
+        };
+        self.second_inputs.iter().map(view).collect()
+    }
+}
