@@ -97,6 +97,7 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::InstanceNormalization(op) => norm::instance(op, inputs),
         Op::LayerNormalization(layer) => norm::layer(layer, inputs, &infer(op, inputs, outputs)?),
         Op::LocalResponseNormalization(op) => norm::lrn(op, inputs),
+        Op::LpPool(op) => pool::lp_pool(op, inputs)?,
         Op::MatMul(_) => matmul::matmul(inputs).or_else(|| numbers::matmul(inputs)),
         Op::MaxPool(op) => pool::max_pool(op, inputs, outputs)?,
         Op::PRelu(_) => binary::prelu(inputs),
