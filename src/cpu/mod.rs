@@ -6,6 +6,9 @@
 mod activation;
 mod binary;
 mod conv;
+mod conv_integer;
+mod conv_transpose;
+mod deform_conv;
 mod depthwise;
 mod execute;
 #[allow(unsafe_code)]
@@ -83,6 +86,9 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::Clip(_) => activation::clip(inputs),
         Op::Comparison(op) => binary::compare(*op, inputs),
         Op::Conv(op) => conv::conv(op, inputs)?,
+        Op::ConvInteger(op) => conv_integer::conv_integer(op, inputs)?,
+        Op::ConvTranspose(op) => conv_transpose::conv_transpose(op, inputs)?,
+        Op::DeformConv(op) => deform_conv::deform_conv(op, inputs)?,
         Op::Gemm(op) => matmul::gemm(op, inputs).or_else(|| numbers::gemm(op, inputs)),
         Op::GlobalPool(op) => pool::global_pool(op, inputs),
         Op::GroupNormalization(op) => norm::group(op, inputs),
@@ -91,6 +97,7 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::MatMul(_) => matmul::matmul(inputs).or_else(|| numbers::matmul(inputs)),
         Op::MaxPool(op) => pool::max_pool(op, inputs, outputs)?,
         Op::PRelu(_) => binary::prelu(inputs),
+        Op::QLinearConv(op) => conv_integer::qlinear_conv(op, inputs)?,
         Op::Reduce(reduce) => reduce::reduce(reduce, inputs, &infer(op, inputs, outputs)?)?,
         Op::Softmax(op) => softmax::softmax(op, inputs)?,
         Op::Unary(op) => activation::unary(op, inputs),

@@ -27,7 +27,7 @@ pub use binary::{Binary, Comparison, Not, Variadic, Where};
 pub use cast::{Cast, CastLike};
 pub use classify::Classify;
 pub use constant::{ConstantOfShape, ShapeOf};
-pub use conv::Conv;
+pub use conv::{Conv, ConvInteger, ConvTranspose, DeformConv, QLinearConv};
 pub use einsum::Einsum;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use matmul::{Gemm, MatMul, MatMulInteger, QLinearMatMul};
@@ -63,10 +63,11 @@ macro_rules! ops {
 }
 
 ops! {
-    Attention, AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat, ConstantOfShape,
-    Conv, Einsum, Expand, Flatten, Gather, Gemm, GlobalPool, GroupNormalization, Identity, InstanceNormalization,
-    LayerNormalization, MatMul, MatMulInteger, MaxPool, Not, PRelu, Pad, QLinearMatMul, Reduce, Reshape, Resize,
-    RotaryEmbedding, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze, Variadic, Where,
+    Attention, AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat,
+    ConstantOfShape, Conv, ConvInteger, ConvTranspose, DeformConv, Einsum, Expand, Flatten, Gather, Gemm, GlobalPool,
+    GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MatMulInteger, MaxPool, Not,
+    PRelu, Pad, QLinearConv, QLinearMatMul, Reduce, Reshape, Resize, RotaryEmbedding, ShapeOf, Slice, Softmax, Split,
+    Squeeze, Transpose, Unary, Unsqueeze, Variadic, Where,
 }
 
 impl Op {

@@ -15,8 +15,8 @@ use std::ops::RangeInclusive;
 use super::attributes::Attributes;
 use super::external::ExternalData;
 use crate::ops::{
-    Binary, Classify, Clip, Comparison, Expand, Identity, MatMul, MatMulInteger, Not, Op, PRelu, PoolKind, QLinearMatMul, ReduceFunction, Unary,
-    Variadic, Where,
+    Binary, Classify, Clip, Comparison, Expand, Identity, MatMul, MatMulInteger, Not, Op, PRelu, PoolKind, QLinearMatMul, ReduceFunction,
+    Unary, Variadic, Where,
 };
 use crate::tensor::{DType, Tensor};
 
@@ -127,8 +127,11 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Concat" => (1..=MANY, 1, movement::concat),
         "ConstantOfShape" => (1..=1, 1, movement::constant_of_shape),
         "Conv" => (2..=3, 1, window::conv),
+        "ConvInteger" => (2..=4, 1, window::conv_integer),
+        "ConvTranspose" => (2..=3, 1, window::conv_transpose),
         "Cos" => (1..=1, 1, |_| Ok(Unary::Cos.into())),
         "Cosh" => (1..=1, 1, |_| Ok(Unary::Cosh.into())),
+        "DeformConv" => (3..=5, 1, window::deform_conv),
         "Div" => (2..=2, 1, |_| Ok(Binary::Div.into())),
         "Dropout" => (1..=3, 2, movement::dropout),
         "Einsum" => (1..=MANY, 1, arithmetic::einsum),
@@ -175,6 +178,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Pad" => (1..=4, 1, movement::pad),
         "ParametricSoftplus" => (1..=1, 1, arithmetic::parametric_softplus),
         "Pow" => (2..=2, 1, |_| Ok(Binary::Pow.into())),
+        "QLinearConv" => (8..=9, 1, window::qlinear_conv),
         "QLinearMatMul" => (8..=8, 1, |_| Ok(QLinearMatMul.into())),
         "Reciprocal" => (1..=1, 1, |_| Ok(Unary::Reciprocal.into())),
         "ReduceMax" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Max, 18)),
