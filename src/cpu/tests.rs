@@ -261,6 +261,24 @@ fn normalizations() {
 }
 
 #[test]
+fn products_of_integers_and_doubles() {
+    for dtype in [DType::I32, DType::U32, DType::I64, DType::U64, DType::F64] {
+        let of = |seed, shape: &[usize]| {
+            let values = wave(seed, shape).to_f64().into_iter().map(|x| (x + 2.0) * 1e4);
+            Tensor::from_f64(dtype, shape, values.collect()).unwrap()
+        };
+        for (a, b) in
+            [(&[3, 5][..], &[5, 7][..]), (&[2, 1, 33, 40], &[3, 40, 70]), (&[300, 40], &[40, 50]), (&[9], &[9]), (&[2, 0], &[0, 3])]
+        {
+            check(MatMul, &[&of(1, a), &of(2, b)]);
+        }
+        let op = |transpose_a, transpose_b| Gemm { transpose_a, transpose_b, ..Gemm::default() };
+        check(op(true, false), &[&of(1, &[6, 5]), &of(2, &[6, 7]), &of(3, &[7])]);
+        check(op(false, true), &[&of(1, &[5, 6]), &of(2, &[7, 6]), &of(3, &[5, 1])]);
+    }
+}
+
+#[test]
 fn softmaxes_and_reductions() {
     let x = wave(1, [3, 5, 7, 70]);
     for axis in [0, 1, 2, -1] {

@@ -8,7 +8,7 @@ pub(crate) use rotary::Rotation;
 use crate::error::{OpError, Result};
 use crate::graph::{Parts, TensorType, ValueId};
 use crate::ops::build::{cast, list, reshape, scalar, transpose};
-use crate::ops::{Binary, Cast, Clip, Concat, FLOATS, Gather, MatMul, Operands, Operator, Pad, PadMode, Softmax, Tolerance, Unary};
+use crate::ops::{Binary, Comparison, Concat, FLOATS, MatMul, Operands, Operator, Pad, PadMode, Softmax, Tolerance, Unary, Where};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -139,10 +139,7 @@ impl Attention {
         let mut bias = None;
         if let Some(mask) = parts.input(3) {
             let mut mask = match parts.dtype(mask) {
-                DType::Bool => {
-                    let index = parts.node("mask_index", Cast { to: DType::I32 }, &[mask])?;
-                    admitted(parts, "mask", index, work)?
-                }
+                DType::Bool => admitted(parts, "mask", mask, work)?,
                 _ => cast(parts, "mask", mask, work)?,
             };
             let rank = parts.shape(mask).rank();
@@ -163,27 +160,21 @@ impl Attention {
             bias = Some(bias.map_or(Ok(causal), |bias| parts.node("causal_mask", Binary::Add, &[bias, causal]))?);
         }
         if let Some(lengths) = parts.input(6) {
-            // 1 for each key below the sample's length, else 0.
-            let lengths = cast(parts, "lengths", lengths, work)?;
-            let lengths = reshape(parts, "length_rows", lengths, &[e.batch, 1, 1, 1])?;
-            let positions = Tensor::from_f64(work, [e.total()], (0..e.total()).map(|key| key as f64).collect());
-            let positions = parts.constant("positions", positions.expect("one value for one element"));
-            let left = parts.node("left", Binary::Sub, &[lengths, positions])?;
-            let bounds = [0.0, 1.0].map(|bound| parts.constant("bound", scalar(work, bound)));
-            let kept = parts.node("kept", Clip, &[left, bounds[0], bounds[1]])?;
-            let index = parts.node("kept_index", Cast { to: DType::I32 }, &[kept])?;
-            let padding = admitted(parts, "padding", index, work)?;
+            let lengths = reshape(parts, "lengths", lengths, &[e.batch, 1, 1, 1])?;
+            let positions = parts.constant("positions", list(&(0..e.total()).collect::<Vec<_>>()));
+            let kept = parts.node("kept", Comparison::Less, &[positions, lengths])?;
+            let padding = admitted(parts, "padding", kept, work)?;
             bias = Some(bias.map_or(Ok(padding), |bias| parts.node("padding_mask", Binary::Add, &[bias, padding]))?);
         }
         Ok(bias)
     }
 }
 
-/// 0 where `index` is 1, −∞ where it is 0: looked up, so that no shader computes an infinity.
-fn admitted(parts: &mut Parts<'_>, name: &str, index: ValueId, work: DType) -> Result<ValueId> {
-    let table = Tensor::from_f64(work, [2], vec![f64::NEG_INFINITY, 0.0]).expect("two values");
-    let table = parts.constant("admitted", table);
-    parts.node(name, Gather { axis: 0 }, &[table, index])
+/// 0 where `kept` holds, else −∞.
+fn admitted(parts: &mut Parts<'_>, name: &str, kept: ValueId, work: DType) -> Result<ValueId> {
+    let zero = parts.constant(&format!("{name}.zero"), scalar(work, 0.0));
+    let none = parts.constant(&format!("{name}.none"), scalar(work, f64::NEG_INFINITY));
+    parts.node(name, Where, &[kept, zero, none])
 }
 
 /// An input as `[batch, heads, length, head_size]`.

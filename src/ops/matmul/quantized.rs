@@ -3,8 +3,8 @@
 use super::MatMul;
 use crate::error::{OpError, Result};
 use crate::graph::{Parts, TensorType, ValueId};
-use crate::ops::build::{cast, reshape, scalar};
-use crate::ops::{Binary, Clip, Operands, Operator, Tolerance};
+use crate::ops::build::{cast, reshape};
+use crate::ops::{Binary, Operands, Operator, Tolerance, Unary};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -141,12 +141,6 @@ const PARAMETERS: [(usize, &str, Per, usize); 6] = [
     (7, "y_zero_point", Per::Row, 8),
 ];
 
-/// Sums beyond this are beyond every 8-bit type, whatever the zero point.
-const LARGEST: f64 = 1024.0;
-
-/// Adding this to a number of at most [`LARGEST`] leaves no bits for its fraction: it is rounded, halves to even.
-const ROUNDER: f64 = 12_582_912.0; // 1.5 · 2²³
-
 impl QLinearMatMul {
     /// The output's shape, and that of the matrix with number `index` among the inputs, 8 for the output.
     fn shapes<'a>(a: &'a Shape, b: &'a Shape) -> Result<(Shape, impl Fn(usize) -> Shape + use<'a>), OpError> {
@@ -213,13 +207,8 @@ impl Operator for QLinearMatMul {
         let scale = parts.node("scale_of_y", Binary::Div, &[scale, y_scale])?;
         let sums = cast(parts, "sums_cast", sums, DType::F32)?;
         let scaled = parts.node("scaled", Binary::Mul, &[sums, scale])?;
-        let bounds = [-LARGEST, LARGEST].map(|bound| parts.constant("bound", scalar(DType::F32, bound)));
-        let bounded = parts.node("bounded", Clip, &[scaled, bounds[0], bounds[1]])?;
-        let rounder = parts.constant("rounder", scalar(DType::F32, ROUNDER));
-        let rounded = parts.node("rounded", Binary::Add, &[bounded, rounder])?;
-        // Both are whole numbers that f32 holds: taking one from the other takes the rounder away and adds the zero point.
-        let shift = parts.node("shift", Binary::Sub, &[rounder, zero])?;
-        let shifted = parts.node("shifted", Binary::Sub, &[rounded, shift])?;
+        let rounded = parts.node("rounded", Unary::Round, &[scaled])?;
+        let shifted = parts.node("shifted", Binary::Add, &[rounded, zero])?;
         let dtype = parts.dtype(inputs[7]);
         Ok(Some(vec![cast(parts, "saturated", shifted, dtype)?]))
     }
