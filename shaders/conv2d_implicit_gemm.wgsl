@@ -1,31 +1,38 @@
-// y[n, m, oy, ox] = b[m] + Σ_ky Σ_kx Σ_c w[c, ky, kx, m] · x[n, c, oy·sy + ky·dy − top, ox·sx + kx·dx − left], in each group
+// y[n, m, oz, oy, ox] = b[m] + Σ_kz Σ_ky Σ_kx Σ_c w[c, kz, ky, kx, m] · x[n, c, oz·sz + kz·dz − front, oy·sy + ky·dy − top, ox·sx + kx·dx − left], in each group
 //
-// The convolution as a matrix product [M, C·kh·kw] × [C·kh·kw, OH·OW] whose right matrix is never stored.
-// Layout: x [N·groups, C, H, W]; y [N·groups, M, OH·OW]; w [groups, C·kh·kw, M'/4] in vectors of four output channels, M' = M padded
-// with zeros to whole tiles; C and M are channels of one group.
-// One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of four output pixels in registers; the pixels are
+// The convolution as a matrix product [M, C·kd·kh·kw] × [C·kd·kh·kw, OH·OW] for each output slice, whose right matrix is never stored.
+// Two dimensions are three with one slice.
+// Layout: x [N·groups, C, D, H, W]; y [N·groups, M, OD, OH·OW]; w [groups, C·kd·kh·kw, M'/4] in vectors of four output channels, M' = M
+// padded with zeros to whole tiles; C and M are channels of one group.
+// One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of four pixels of a slice in registers; the pixels are
 // WORKGROUP_SIZE apart, so that neighbours read neighbouring pixels of x; all read the same address of w.
-// Workgroups: x the tiles of channels, so that the pixels they share stay in cache; y the blocks of pixels; z image and group.
+// Workgroups: x the tiles of channels, so that the pixels they share stay in cache; y the blocks of pixels; z image, group and slice.
 // Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations.
-// Edges: taps in the padding read the plane's first element and count zero; pixels past the end compute on the last one and are not
-// stored; neither are the channels that pad w.
+// Edges: taps in the padding read the plane's first element and count zero, slices in the padding are skipped; pixels past the end
+// compute on the last one and are not stored; neither are the channels that pad w.
 
 override HAS_BIAS: u32;
 override WORKGROUP_SIZE: u32;
 
 struct Params {
     in_channels: u32, // of a group
+    in_depth: u32,
     in_height: u32,
     in_width: u32,
     out_channels: u32, // of a group
+    out_depth: u32,
     out_width: u32,
-    out_pixels: u32,
+    out_pixels: u32, // of a slice
+    kernel_depth: u32,
     kernel_height: u32,
     kernel_width: u32,
+    stride_z: u32,
     stride_y: u32,
     stride_x: u32,
+    dilation_z: u32,
     dilation_y: u32,
     dilation_x: u32,
+    front: u32,
     top: u32,
     left: u32,
     groups: u32,
@@ -43,9 +50,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let row = workgroup.x * TILE_ROWS;
     let first = workgroup.y * (WORKGROUP_SIZE * TILE_VECTORS * 4u) + local;
     let lanes = vec4<u32>(0u, 1u, 2u, 3u) * WORKGROUP_SIZE;
-    let group = workgroup.z % params.groups;
+    let map = workgroup.z / params.out_depth;
+    let out_z = workgroup.z % params.out_depth;
+    let group = map % params.groups;
     let plane = params.in_height * params.in_width;
-    let taps = params.kernel_height * params.kernel_width;
+    let volume = params.in_depth * plane;
+    let window = params.kernel_height * params.kernel_width;
+    let taps = params.kernel_depth * window;
 
     // The input row and column of each pixel's first tap; in the padding they are huge, which is outside as well.
     var first_y: array<vec4<u32>, TILE_VECTORS>;
@@ -58,13 +69,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
     var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
     for (var tap = 0u; tap < taps; tap++) {
+        let in_z = out_z * params.stride_z + tap / window * params.dilation_z - params.front;
+        if in_z >= params.in_depth {
+            continue;
+        }
+        let tap_y = tap % window / params.kernel_width;
+        let tap_x = tap % params.kernel_width;
         var inside: array<vec4<bool>, TILE_VECTORS>;
         var source: array<vec4<u32>, TILE_VECTORS>;
         for (var v = 0u; v < TILE_VECTORS; v++) {
-            let in_y = first_y[v] + tap / params.kernel_width * params.dilation_y;
-            let in_x = first_x[v] + tap % params.kernel_width * params.dilation_x;
+            let in_y = first_y[v] + tap_y * params.dilation_y;
+            let in_x = first_x[v] + tap_x * params.dilation_x;
             inside[v] = (in_y < vec4<u32>(params.in_height)) & (in_x < vec4<u32>(params.in_width));
-            source[v] = workgroup.z * params.in_channels * plane
+            source[v] = map * params.in_channels * volume + in_z * plane
                 + select(vec4<u32>(0u), in_y * params.in_width + in_x, inside[v]);
         }
         var weight = (group * params.in_channels * taps + tap) * params.weight_vectors + row / 4u;
@@ -74,7 +91,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 let at = source[v];
                 let values = Accumulator4(Element4(x[at.x], x[at.y], x[at.z], x[at.w]));
                 pixels[v] = select(Accumulator4(0), values, inside[v]);
-                source[v] += plane;
+                source[v] += volume;
             }
             for (var r = 0u; r < TILE_ROWS; r += 4u) {
                 let channels = Accumulator4(w[weight + r / 4u]);
@@ -99,7 +116,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         if HAS_BIAS != 0u {
             bias = Accumulator(b[group * params.out_channels + m]);
         }
-        let target_row = (workgroup.z * params.out_channels + m) * params.out_pixels;
+        let target_row = ((map * params.out_channels + m) * params.out_depth + out_z) * params.out_pixels;
         for (var v = 0u; v < TILE_VECTORS; v++) {
             let value = Element4(sum[r * TILE_VECTORS + v] + bias);
             for (var j = 0u; j < 4u; j++) {

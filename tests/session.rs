@@ -305,3 +305,18 @@ fn shapes_may_depend_on_what_is_computed() {
         assert!(error.contains("shapes depend on elements"), "{error}");
     }
 }
+
+#[test]
+fn frozen_inputs_are_constants() {
+    let mut graph = network();
+    let b = random(3, [2, 7], -1.0..1.0);
+    let error = graph.freeze_input("b", random(3, [2, 6], -1.0..1.0)).unwrap_err().to_string();
+    assert!(error.contains("expected f32[N,7], got f32[2,6]"), "{error}");
+    assert!(graph.freeze_input("c", b.clone()).unwrap_err().to_string().contains("no such input"));
+    graph.freeze_input("b", b.clone()).unwrap();
+    let a = random(4, [2, 3, 5], -1.0..1.0);
+    let outputs = gpu().compile(graph).unwrap().run(&[("a", a.view())]).unwrap();
+    let expected: Vec<f64> = b.to_f64().iter().map(|x| x.exp()).collect();
+    let exp = outputs.get("q").unwrap().to_f64();
+    assert!(exp.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{exp:?}");
+}

@@ -36,10 +36,15 @@ pub(super) fn conv(op: &Conv, inputs: &[Option<&Tensor>]) -> Result<Option<Vec<T
     let shape = |index: usize| inputs[index].expect("it has elements").shape();
     let op = op.place(shape(0), shape(1))?;
     let mut y = vec![0f32; op.output_shape().elements()];
-    if !y.is_empty() && !depthwise(&op, x, w, bias, &mut y) {
-        products(&op, x, w, bias, &mut y);
-    }
+    convolve(&op, x, w, bias, &mut y);
     Ok(Some(vec![Tensor::of(op.output_shape(), y)]))
+}
+
+/// Fills `y [N, M, …]`.
+pub(super) fn convolve(op: &Convolution, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
+    if !y.is_empty() && !depthwise(op, x, w, bias, y) {
+        products(op, x, w, bias, y);
+    }
 }
 
 /// For each image and group, `y [M, P] = w [M, K] · columns [K, P]`, K the taps of all input channels, P the output positions.

@@ -7,6 +7,9 @@ mod activation;
 mod arg_reduce;
 mod binary;
 mod conv;
+mod conv_integer;
+mod conv_transpose;
+mod deform_conv;
 mod depthwise;
 mod execute;
 #[allow(unsafe_code)]
@@ -14,6 +17,7 @@ mod gemm;
 mod matmul;
 mod movement;
 mod norm;
+mod numbers;
 mod pool;
 mod reduce;
 mod scratch;
@@ -45,6 +49,7 @@ const CHUNK: usize = 1 << 14;
 pub(crate) fn evaluate(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<Tensor>, OpError> {
     let fast = match movement::evaluate(op, inputs, outputs)? {
         Some(tensors) => Some(tensors),
+        None if matches!(op, Op::Where(_)) => binary::select(inputs),
         None if !computes(op) => None,
         None if inputs.iter().flatten().any(|t| t.dtype() == DType::F16) => compute_f16(op, inputs, outputs)?,
         None => compute(op, inputs, outputs)?,
@@ -60,6 +65,7 @@ fn computes(op: &Op) -> bool {
     !matches!(
         op,
         Op::Cast(_)
+            | Op::CastLike(_)
             | Op::Concat(_)
             | Op::ConstantOfShape(_)
             | Op::Flatten(_)
@@ -80,17 +86,22 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::BatchNormalization(op) => norm::batch(op, inputs, outputs),
         Op::Binary(op) => binary::binary(*op, inputs),
         Op::Clip(_) => activation::clip(inputs),
+        Op::Comparison(op) => binary::compare(*op, inputs),
         Op::Conv(op) => conv::conv(op, inputs)?,
-        Op::Gemm(op) => matmul::gemm(op, inputs),
+        Op::ConvInteger(op) => conv_integer::conv_integer(op, inputs)?,
+        Op::ConvTranspose(op) => conv_transpose::conv_transpose(op, inputs)?,
+        Op::DeformConv(op) => deform_conv::deform_conv(op, inputs)?,
+        Op::Gemm(op) => matmul::gemm(op, inputs).or_else(|| numbers::gemm(op, inputs)),
         Op::GlobalPool(op) => pool::global_pool(op, inputs),
         Op::GroupNormalization(op) => norm::group(op, inputs),
         Op::InstanceNormalization(op) => norm::instance(op, inputs),
         Op::LayerNormalization(layer) => norm::layer(layer, inputs, &infer(op, inputs, outputs)?),
         Op::LocalResponseNormalization(op) => norm::lrn(op, inputs),
         Op::LpPool(op) => pool::lp_pool(op, inputs)?,
-        Op::MatMul(_) => matmul::matmul(inputs),
+        Op::MatMul(_) => matmul::matmul(inputs).or_else(|| numbers::matmul(inputs)),
         Op::MaxPool(op) => pool::max_pool(op, inputs, outputs)?,
         Op::PRelu(_) => binary::prelu(inputs),
+        Op::QLinearConv(op) => conv_integer::qlinear_conv(op, inputs)?,
         Op::Reduce(reduce) => reduce::reduce(reduce, inputs, &infer(op, inputs, outputs)?)?,
         Op::RmsNormalization(op) => norm::rms(op, inputs),
         Op::Softmax(op) => softmax::softmax(op, inputs)?,

@@ -3,9 +3,9 @@
 use super::*;
 use crate::inspect::Comparison;
 use crate::ops::{
-    AveragePool, BatchNormalization, Binary, Clip, Concat, Conv, Expand, Gemm, GlobalPool, GroupNormalization, InstanceNormalization,
-    LayerNormalization, MatMul, MaxPool, Op, PRelu, Pad, PadMode, Padding, PoolKind, Reduce, ReduceFunction, Slice, Softmax, Split,
-    Transpose, Unary, Window,
+    AveragePool, BatchNormalization, Binary, Clip, Concat, Conv, ConvTranspose, Expand, Gemm, GlobalPool, GroupNormalization,
+    InstanceNormalization, LayerNormalization, MatMul, MaxPool, Op, PRelu, Pad, PadMode, Padding, PoolKind, Reduce, ReduceFunction, Slice,
+    Softmax, Split, Transpose, Unary, Window,
 };
 use crate::shape::Shape;
 
@@ -96,6 +96,33 @@ fn convolutions() {
     check(Conv { groups: 3, ..Conv::default() }, &[&x, &w]);
     let (x, w, b) = (halves(&wave(1, [2, 3, 9, 8])), halves(&wave(2, [5, 3, 3, 3])), halves(&wave(3, [5])));
     check(Conv::default(), &[&x, &w, &b]);
+}
+
+#[test]
+fn transposed_convolutions() {
+    // Input `[N, C, H, W]`, output channels of a group, kernel, stride, dilation, padding, groups; the last has several bands.
+    let table: &[Convolution] = &[
+        ([2, 3, 5, 7], 4, [3, 2], [2, 3], [1, 1], padding([1, 0], [0, 2]), 1),
+        ([1, 6, 4, 9], 5, [2, 2], [2, 2], [1, 1], Padding::Valid, 3),
+        ([3, 2, 6, 5], 3, [3, 4], [1, 1], [2, 1], padding([3, 5], [0, 1]), 2),
+        ([1, 4, 3, 4], 2, [1, 2], [5, 4], [1, 3], Padding::SameUpper, 1),
+        ([2, 5, 7, 4], 3, [4, 4], [2, 1], [1, 1], Padding::SameLower, 1),
+        ([1, 2, 67, 71], 40, [3, 3], [2, 2], [1, 1], padding([1, 1], [1, 0]), 1),
+    ];
+    for &(shape, out_channels, kernel, stride, dilation, padding, groups) in table {
+        let x = wave(1, shape);
+        let w = wave(2, [shape[1], out_channels, kernel[0], kernel[1]]);
+        let b = wave(3, [out_channels * groups]);
+        let op =
+            ConvTranspose { stride: Some(stride.into()), dilation: Some(dilation.into()), padding, groups, ..ConvTranspose::default() };
+        check(op, &[&x, &w]);
+        check(op, &[&x, &w, &b]);
+    }
+    let (x, w) = (wave(1, [2, 3, 4, 5, 3]), wave(2, [3, 2, 2, 3, 3]));
+    let (stride, padding) = (Some([2, 1, 3].into()), Padding::symmetric([1, 0, 2]));
+    check(ConvTranspose { stride, padding, ..ConvTranspose::default() }, &[&x, &w]);
+    let (x, w) = (halves(&wave(1, [2, 3, 9])), halves(&wave(2, [3, 5, 3])));
+    check(ConvTranspose { stride: Some([2].into()), ..ConvTranspose::default() }, &[&x, &w]);
 }
 
 #[test]

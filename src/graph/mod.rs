@@ -205,6 +205,26 @@ impl Graph {
         &self.inputs
     }
 
+    /// Makes an input a constant, so that runs need not supply it and kernels may have it packed.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where there is no such input or its declared type is another.
+    pub fn freeze_input(&mut self, name: &str, tensor: Tensor) -> Result<()> {
+        let fail = |message: String| Error::Input { name: name.to_owned(), message };
+        let at = self.inputs.iter().position(|id| self.value(*id).name == name).ok_or_else(|| fail("no such input".into()))?;
+        let value = &mut self.values[self.inputs[at].index()];
+        let fits = |(dim, extent): (&Dim, &usize)| !matches!(dim, Dim::Fixed(n) if n != extent);
+        let dims_fit =
+            value.dims.as_ref().is_none_or(|d| d.len() == tensor.shape().rank() && d.iter().zip(tensor.shape().iter()).all(fits));
+        if !dims_fit || value.dtype.is_some_and(|dtype| dtype != tensor.dtype()) {
+            return Err(fail(format!("expected {}, got {}{}", value.declared(), tensor.dtype(), tensor.shape())));
+        }
+        value.ty = Some(TensorType::new(tensor.dtype(), tensor.shape()));
+        value.constant = Some(tensor);
+        self.inputs.remove(at);
+        Ok(())
+    }
+
     /// The outputs that a run returns, in the file's order.
     pub fn outputs(&self) -> &[ValueId] {
         &self.outputs

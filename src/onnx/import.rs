@@ -13,10 +13,10 @@ use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Node, TensorType, Value, ValueId};
 use crate::ops::Op;
 use crate::shape::Shape;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::Tensor;
 
 /// The operator sets that [`ops`] is written for.
-const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
+const OPSETS: std::ops::RangeInclusive<i64> = 1..=28;
 
 /// No network has more; a hostile file might.
 pub(super) const MAX_NODES: usize = 1 << 20;
@@ -224,7 +224,12 @@ impl<'a> Importer<'a, '_> {
         let mut inputs: Vec<Option<ValueId>> = proto.input.iter().map(|name| self.ids.get(name.as_str()).copied()).collect();
         let input = |id: &Option<ValueId>| {
             let value = id.map(|id| self.graph.value(id));
-            Input { given: id.is_some(), dtype: value.and_then(|v| v.dtype), constant: value.and_then(|v| v.constant.clone()) }
+            Input {
+                given: id.is_some(),
+                dtype: value.and_then(|v| v.dtype),
+                rank: value.and_then(|v| v.ty.as_ref().map(|ty| ty.shape.rank()).or(v.dims.as_ref().map(Vec::len))),
+                constant: value.and_then(|v| v.constant.clone()),
+            }
         };
         let mut reader = NodeReader {
             opset: self.opset,
@@ -233,6 +238,7 @@ impl<'a> Importer<'a, '_> {
             outputs: proto.output.iter().map(|name| used.contains(name.as_str())).collect(),
             external: self.external,
             added: vec![],
+            prepended: vec![],
             kept_inputs: inputs.len(),
             kept_outputs: proto.output.len(),
         };
@@ -240,7 +246,7 @@ impl<'a> Importer<'a, '_> {
             true => ops::read(&proto.op_type, &mut reader),
             false => Err("operator is not supported".into()),
         };
-        let NodeReader { added, kept_inputs, kept_outputs, inputs: read, .. } = reader;
+        let NodeReader { added, prepended, kept_inputs, kept_outputs, inputs: read, .. } = reader;
         let op = match op {
             Ok(op) => op,
             Err(problem) => {
@@ -259,18 +265,35 @@ impl<'a> Importer<'a, '_> {
             inputs.resize(inputs.len().max(at + 1), None);
             inputs[at] = Some(id);
         }
+        for (at, op, (name, tensor)) in prepended {
+            inputs[at] = Some(self.prepend(label, inputs[at], op, name, tensor)?);
+        }
+        let dtypes: Vec<_> = read.iter().map(|input| input.dtype).collect();
         let mut outputs = vec![];
         for (index, name) in proto.output.iter().enumerate().take(kept_outputs) {
             outputs.push(if name.is_empty() {
                 None
             } else {
-                let dtype = output_dtype(&op, read.first().and_then(|i| i.dtype), index);
+                let dtype = op.operator().output_dtype(&dtypes, index);
                 Some(self.define(Value { name: name.clone(), dtype, ..Value::default() }, || format!("node `{label}`"))?)
             });
         }
         let origins = vec![label.to_owned()];
         self.graph.nodes.push(Node { name: label.to_owned(), op, inputs, outputs, origins });
         Ok(())
+    }
+
+    /// Adds a node before the node `label`: `op` of `input` and a constant. Returns its output.
+    fn prepend(&mut self, label: &str, input: Option<ValueId>, op: Op, name: &str, tensor: Tensor) -> Result<ValueId, String> {
+        let by = || format!("node `{label}`");
+        let new = |importer: &Self, name: &str| unique(format!("{label}.{name}"), |name| importer.ids.contains_key(name));
+        let constant = self.define_constant(&new(self, name), tensor, by)?;
+        let name = new(self, op.name());
+        let dtype = input.and_then(|id| self.graph.value(id).dtype);
+        let output = self.define(Value { name: name.clone(), dtype, ..Value::default() }, by)?;
+        let (inputs, outputs) = (vec![input, Some(constant)], vec![Some(output)]);
+        self.graph.nodes.push(Node { name, op, inputs, outputs, origins: vec![label.to_owned()] });
+        Ok(output)
     }
 
     fn add_outputs(&mut self) -> Result<(), String> {
@@ -289,18 +312,6 @@ impl<'a> Importer<'a, '_> {
 
 fn is_constant(node: &NodeProto) -> bool {
     node.op_type == "Constant" && is_onnx(&node.domain)
-}
-
-/// The element type of an output, as far as an operator says it without shapes.
-fn output_dtype(op: &Op, input: Option<DType>, index: usize) -> Option<DType> {
-    match (op, index) {
-        (Op::Cast(cast), _) => Some(cast.to),
-        (Op::ConstantOfShape(constant), _) => Some(constant.value.dtype()),
-        (Op::ShapeOf(_) | Op::ArgReduce(_), _) | (Op::MaxPool(_) | Op::TopK(_), 1) => Some(DType::I64),
-        (Op::Dropout(dropout), 1) if !dropout.typed_mask => Some(DType::Bool),
-        (Op::LayerNormalization(_), 1..) => Some(DType::F32),
-        _ => input,
-    }
 }
 
 /// A graph input or output as the file declares it.

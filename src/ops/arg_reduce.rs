@@ -74,6 +74,10 @@ impl Operator for ArgReduce {
         if self.largest { "ArgMax" } else { "ArgMin" }
     }
 
+    fn output_dtype(&self, _inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        Some(DType::I64)
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let data = inputs.expect_dtype(0, "data", NUMBERS)?;
         let [outer, columns, inner] = along_axis(self.axis, data.shape)?;

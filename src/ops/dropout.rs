@@ -22,6 +22,10 @@ impl Operator for Dropout {
         "Dropout"
     }
 
+    fn output_dtype(&self, inputs: &[Option<DType>], index: usize) -> Option<DType> {
+        if index == 0 || self.typed_mask { inputs.first().copied().flatten() } else { Some(DType::Bool) }
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let data = inputs.expect_dtype(0, "data", FLOATS)?;
         let training = inputs.integers(2, "training_mode")?.unwrap_or_default();

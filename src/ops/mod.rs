@@ -2,18 +2,24 @@
 
 pub(crate) mod activation;
 pub(crate) mod arg_reduce;
+pub(crate) mod attention;
 pub(crate) mod binary;
+pub(crate) mod build;
 pub(crate) mod cast;
+pub(crate) mod classify;
 pub(crate) mod constant;
 pub(crate) mod conv;
 pub(crate) mod cumsum;
+pub(crate) mod det;
 pub(crate) mod dropout;
+pub(crate) mod einsum;
 pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod movement;
 pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod reduce;
+pub(crate) mod sampling;
 pub(crate) mod softmax;
 pub(crate) mod tile;
 pub(crate) mod top_k;
@@ -23,21 +29,30 @@ use std::fmt;
 
 pub use activation::{Clip, GeluApproximation, PRelu, Unary};
 pub use arg_reduce::ArgReduce;
-pub use binary::Binary;
-pub use cast::Cast;
-pub use constant::{ConstantOfShape, ShapeOf};
-pub use conv::Conv;
+pub use attention::{Attention, RotaryEmbedding, Scores};
+pub use binary::{Binary, Comparison, Not, Variadic, Where};
+pub use cast::{Cast, CastLike};
+pub use classify::Classify;
+pub use constant::{ConstantOfShape, EyeLike, Range, ShapeOf, Size};
+pub use conv::{Conv, ConvInteger, ConvTranspose, DeformConv, QLinearConv};
 pub use cumsum::CumSum;
+pub use det::Det;
 pub use dropout::Dropout;
+pub use einsum::Einsum;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
-pub use matmul::{Gemm, MatMul};
-pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
+pub use matmul::{Gemm, MatMul, MatMulInteger, QLinearMatMul};
+pub use movement::{
+    AspectRatio, CenterCropPad, Compress, Concat, DepthOrder, DepthToSpace, Expand, Gather, GatherElements, GatherNd, NearestMode, NonZero,
+    OneHot, Pad, PadMode, Resize, ResizeCoordinates, ResizeMode, ReverseSequence, ScatterElements, ScatterNd, ScatterReduction, Slice,
+    SpaceToDepth, Split, TensorScatter, Tile, Transpose, Trilu, Unique,
+};
 pub use norm::{
     BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LocalResponseNormalization, LpNormalization,
     MeanVarianceNormalization, RmsNormalization,
 };
 pub use pool::{AveragePool, GlobalLpPool, GlobalPool, LpPool, MaxPool, MaxUnpool, PoolKind};
 pub use reduce::{Reduce, ReduceFunction};
+pub use sampling::{AffineGrid, Col2Im, GridPadding, GridSample, Interpolation, NonMaxSuppression, RoiAlign, RoiPool};
 pub use softmax::{Hardmax, Softmax};
 pub use top_k::TopK;
 pub use window::{Padding, Placement, Spatial, Window};
@@ -67,11 +82,15 @@ macro_rules! ops {
 }
 
 ops! {
-    ArgReduce, AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, CumSum, Dropout, Expand,
-    Flatten, Gather, Gemm, GlobalLpPool, GlobalPool, GroupNormalization, Hardmax, Identity, InstanceNormalization,
-    LayerNormalization, LocalResponseNormalization, LpNormalization, LpPool, MatMul, MaxPool, MaxUnpool,
-    MeanVarianceNormalization, PRelu, Pad, Reduce, Reshape, Resize, RmsNormalization, ShapeOf, Slice, Softmax, Split,
-    Squeeze, TopK, Transpose, Unary, Unsqueeze,
+    AffineGrid, ArgReduce, Attention, AveragePool, BatchNormalization, Binary, Cast, CastLike, CenterCropPad,
+    Classify, Clip, Col2Im, Comparison, Compress, Concat, ConstantOfShape, Conv, ConvInteger, ConvTranspose, CumSum,
+    DeformConv, DepthToSpace, Det, Dropout, Einsum, Expand, EyeLike, Flatten, Gather, GatherElements, GatherNd, Gemm,
+    GlobalLpPool, GlobalPool, GridSample, GroupNormalization, Hardmax, Identity, InstanceNormalization,
+    LayerNormalization, LocalResponseNormalization, LpNormalization, LpPool, MatMul, MatMulInteger, MaxPool,
+    MaxUnpool, MeanVarianceNormalization, NonMaxSuppression, NonZero, Not, OneHot, PRelu, Pad, QLinearConv,
+    QLinearMatMul, Range, Reduce, Reshape, Resize, ReverseSequence, RmsNormalization, RoiAlign, RotaryEmbedding,
+    ScatterElements, ScatterNd, ShapeOf, Size, Slice, Softmax, SpaceToDepth, Split, Squeeze, TensorScatter, Tile,
+    TopK, Transpose, Trilu, Unary, Unique, Unsqueeze, Variadic, Where,
 }
 
 impl Op {
@@ -90,6 +109,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
     ///
     /// Everything that `lower` and `reference` rely on is checked here.
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError>;
+
+    /// The element type of output `index`, as far as those of the inputs say it without shapes.
+    fn output_dtype(&self, inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        inputs.first().copied().flatten()
+    }
 
     /// Floating-point operations of one run, a multiply-add counted as two; 0 for data movement.
     fn flops(&self, _inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {

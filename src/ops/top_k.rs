@@ -82,6 +82,10 @@ impl Operator for TopK {
         "TopK"
     }
 
+    fn output_dtype(&self, inputs: &[Option<DType>], index: usize) -> Option<DType> {
+        if index == 0 { inputs.first().copied().flatten() } else { Some(DType::I64) }
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let x = inputs.expect_dtype(0, "X", NUMBERS)?;
         let (_, k) = split(self, inputs)?;

@@ -71,7 +71,7 @@ impl fmt::Debug for Spatial {
 }
 
 /// No padded axis, and no window, may be larger: every position then fits in 32 bits with its sign.
-const MAX_EXTENT: usize = 1 << 30;
+pub(crate) const MAX_EXTENT: usize = 1 << 30;
 
 /// How a window's input is padded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

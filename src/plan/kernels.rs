@@ -1,7 +1,9 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::{activation, arg_reduce, binary, cast, conv, cumsum, matmul, movement, norm, pool, reduce, softmax, top_k};
+use crate::ops::{
+    activation, arg_reduce, binary, cast, classify, conv, cumsum, matmul, movement, norm, pool, reduce, sampling, softmax, top_k,
+};
 
 /// Every kernel of this crate.
 #[rustfmt::skip]
@@ -11,18 +13,38 @@ pub static KERNELS: &[&Kernel] = &[
     &arg_reduce::ARG_REDUCE,
     &binary::BINARY,
     &binary::BINARY_BROADCAST,
+    &binary::COMPARE_BROADCAST,
+    &binary::INTEGER_BROADCAST,
+    &binary::WHERE,
     &cast::CAST,
+    &classify::CLASSIFY,
+    &conv::DEFORM_COLUMNS,
     &conv::DEPTHWISE,
     &conv::DIRECT,
     &conv::IMPLICIT_GEMM,
+    &conv::INTEGER,
     &conv::POINTWISE,
+    &conv::REQUANTIZATION,
+    &conv::TRANSPOSE_DIRECT,
+    &conv::TRANSPOSE_TILED,
     &cumsum::CUMSUM,
     &matmul::DIRECT,
     &matmul::TILED,
     &matmul::VECTOR,
     &movement::GATHER,
+    &movement::GATHER_ELEMENTS,
+    &movement::GATHER_ND,
+    &movement::ONE_HOT,
     &movement::PAD,
+    &movement::RESIZE,
+    &movement::RESIZE_NEAREST,
+    &movement::REVERSE_SEQUENCE,
+    &movement::SCATTER_ELEMENTS,
+    &movement::SCATTER_LISTED,
+    &movement::SCATTER_SEARCH,
     &movement::STRIDED_COPY,
+    &movement::TENSOR_SCATTER,
+    &movement::TRILU,
     &norm::BATCH_NORM,
     &norm::BATCH_NORM_TRAINING,
     &norm::GROUP_NORM,
@@ -40,6 +62,9 @@ pub static KERNELS: &[&Kernel] = &[
     &reduce::REDUCE_MEAN_INTEGERS,
     &reduce::REDUCE_ROWS,
     &reduce::REDUCE_STRIDED,
+    &sampling::COL2IM,
+    &sampling::GRID_SAMPLE,
+    &sampling::ROI_ALIGN,
     &softmax::HARDMAX,
     &softmax::SOFTMAX_ROWS,
     &softmax::SOFTMAX_STRIDED,

@@ -13,7 +13,7 @@ pub fn allclose(got: &Tensor, expected: &Tensor) -> Result<(), String> {
         let of = |t: &Tensor| format!("{}{}", t.dtype(), t.shape());
         return Err(format!("got {}, expected {}", of(got), of(expected)));
     }
-    let close = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= ATOL + RTOL * b.abs();
+    let close = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (b.is_finite() && (a - b).abs() <= ATOL + RTOL * b.abs());
     let (got, expected) = (got.to_f64(), expected.to_f64());
     let wrong: Vec<_> = (0..got.len()).filter(|&i| !close(got[i], expected[i])).collect();
     let Some(&first) = wrong.first() else { return Ok(()) };

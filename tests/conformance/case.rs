@@ -1,12 +1,13 @@
 //! The suite's cases: a model, and data sets of inputs and outputs.
 
 use std::io::Write;
+use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use libtest_mimic::Failed;
 use macula::plan::{Elem, Placed, Plan};
-use macula::{Device, Node, Tensor, onnx};
+use macula::{Device, Graph, Node, Session, Tensor, TensorType, TensorView, onnx};
 
 use crate::allclose::allclose;
 use crate::classes;
@@ -101,44 +102,77 @@ impl Case {
         onnx::load(model).map(|graph| graph.nodes().iter().map(|node| node.op.name()).collect()).unwrap_or_default()
     }
 
-    /// Runs every data set and compares all outputs.
+    /// Runs every data set and compares all outputs; on a GPU also with every input but the first as a constant of the graph, as
+    /// weights are, because other kernels serve those.
     pub fn run(&self, device: &Device) -> Result<Ran, Failed> {
         let graph = onnx::load(&self.model)?;
+        let sets = self.sets(&graph)?;
+        let session = device.compile(graph.clone())?;
+        let mut ran = Ran { on_gpu: 0, on_cpu: 0, misplaced: vec![] };
+        for set in &sets {
+            set.check(&session, 0..)?;
+            session.plans_for(&set.views(0..))?.iter().for_each(|plan| ran.count(plan));
+        }
+        for set in sets.iter().filter(|set| set.inputs.len() > 1 && device.wgpu().is_some()) {
+            let mut frozen = graph.clone();
+            set.inputs[1..].iter().try_for_each(|(name, tensor)| frozen.freeze_input(name, tensor.clone()))?;
+            set.check(&device.compile(frozen)?, 0..1)
+                .map_err(|problem| format!("with constants: {}", problem.message().unwrap_or_default()))?;
+        }
+        Ok(ran)
+    }
+
+    fn sets(&self, graph: &Graph) -> Result<Vec<Set>, Failed> {
         let names: Vec<_> = graph.inputs().iter().map(|&id| graph.value(id).name.clone()).collect();
-        let ramp = |ty: &macula::TensorType| {
-            let n = ty.shape.elements();
-            Tensor::from_f64(ty.dtype, ty.shape.clone(), (0..n).map(|i| i as f64 / n as f64).collect())
+        let named = |tensors: Vec<Tensor>| -> Result<_, Failed> {
+            match tensors.len() == names.len() {
+                true => Ok(names.iter().cloned().zip(tensors).collect()),
+                false => Err(format!("the data has {} inputs, the model {}", tensors.len(), names.len()).into()),
+            }
         };
-        let sets: Vec<(Vec<Tensor>, Vec<Tensor>)> = match &self.data {
-            Data::Sets(sets) => {
-                sets.iter().map(|set| Ok((tensors(set, "input")?, tensors(set, "output")?))).collect::<Result<_, Failed>>()?
+        let sets: Vec<Set> = match &self.data {
+            Data::Sets(folders) => {
+                let set = |folder: &PathBuf| Ok(Set { inputs: named(tensors(folder, "input")?)?, outputs: tensors(folder, "output")? });
+                folders.iter().map(set).collect::<Result<_, Failed>>()?
             }
             Data::Ramp(output) => {
                 let types = graph.inputs().iter().map(|&id| graph.value(id).ty.as_ref().ok_or("the input's shape is not fixed"));
                 let inputs = types.map(|ty| Ok(ramp(ty?)?)).collect::<Result<_, Failed>>()?;
-                vec![(inputs, vec![onnx::load_tensor(output)?.1])]
+                vec![Set { inputs: named(inputs)?, outputs: vec![onnx::load_tensor(output)?.1] }]
             }
         };
-        if sets.is_empty() {
-            return Err("has no data".into());
+        if sets.is_empty() { Err("has no data".into()) } else { Ok(sets) }
+    }
+}
+
+/// 0/n, 1/n, …, (n − 1)/n.
+fn ramp(ty: &TensorType) -> macula::Result<Tensor> {
+    let n = ty.shape.elements();
+    Tensor::from_f64(ty.dtype, ty.shape.clone(), (0..n).map(|i| i as f64 / n as f64).collect())
+}
+
+/// Inputs by name, and what they should give.
+struct Set {
+    inputs: Vec<(String, Tensor)>,
+    outputs: Vec<Tensor>,
+}
+
+impl Set {
+    fn views(&self, range: impl RangeBounds<usize>) -> Vec<(&str, TensorView<'_>)> {
+        let within = |at: &usize| range.contains(at);
+        self.inputs.iter().enumerate().filter(|(at, _)| within(at)).map(|(_, (name, tensor))| (name.as_str(), tensor.view())).collect()
+    }
+
+    /// Runs on the inputs in `range`, the others being constants.
+    fn check(&self, session: &Session, range: impl RangeBounds<usize>) -> Result<(), Failed> {
+        let outputs = session.run(&self.views(range))?;
+        if outputs.len() != self.outputs.len() {
+            return Err(format!("has {} outputs, the data {}", outputs.len(), self.outputs.len()).into());
         }
-        let session = device.compile(graph)?;
-        let mut ran = Ran { on_gpu: 0, on_cpu: 0, misplaced: vec![] };
-        for (inputs, expected) in sets {
-            if inputs.len() != names.len() {
-                return Err(format!("the data has {} inputs, the model {}", inputs.len(), names.len()).into());
-            }
-            let inputs: Vec<_> = names.iter().zip(&inputs).map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
-            let outputs = session.run(&inputs)?;
-            if outputs.len() != expected.len() {
-                return Err(format!("has {} outputs, the data {}", outputs.len(), expected.len()).into());
-            }
-            for ((name, got), expected) in outputs.iter().zip(&expected) {
-                allclose(got, expected).map_err(|problem| format!("output `{name}`: {problem}"))?;
-            }
-            session.plans_for(&inputs)?.iter().for_each(|plan| ran.count(plan));
+        for ((name, got), expected) in outputs.iter().zip(&self.outputs) {
+            allclose(got, expected).map_err(|problem| format!("output `{name}`: {problem}"))?;
         }
-        Ok(ran)
+        Ok(())
     }
 }
 

@@ -64,7 +64,7 @@ fn around_the_tiles() {
 
 #[test]
 fn input_channels_of_every_kind() {
-    for c in [1, 3, 5, 96, 104] {
+    for c in [1, 3, 5, 96, 104, 440] {
         with_bias(padded([1, 1]), [2, c, 4, 5], [6, c, 3, 3]).check();
         with_bias(Conv::default(), [1, c, 4, 6], [6, c, 1, 1]).check();
     }
@@ -149,6 +149,21 @@ fn more_than_32768_pixels() {
     with_bias(padded([1, 1]), [1, 1, 182, 181], [2, 1, 3, 3]).check();
 }
 
+/// A large image with one channel; the reference is slow, so the kernel is small.
+#[test]
+fn an_image_of_4096_by_4096() {
+    let image = random(1, [1, 1, 4096, 4096], -1.0..1.0);
+    case(Conv::default()).runtime(image).constant(random(2, [1, 1, 1, 2], -1.0..1.0)).constant(random(3, [1], -1.0..1.0)).check();
+}
+
+/// 65,536 maps and more, along every dimension of a dispatch.
+#[test]
+fn more_than_65535_workgroups() {
+    without_bias(Conv { groups: 66_000, ..Conv::default() }, [1, 66_000, 2, 3], [66_000, 1, 1, 2]).check();
+    without_bias(Conv::default(), [66_001, 2, 1, 3], [1, 2, 1, 2]).check();
+    without_bias(Conv::default(), [1, 1, 2, 3], [66_002, 1, 1, 2]).check();
+}
+
 #[test]
 fn one_dimension() {
     with_bias(padded([2]), [2, 3, 17], [5, 3, 4]).check();
@@ -161,6 +176,12 @@ fn one_dimension() {
 fn three_dimensions() {
     with_bias(padded([1, 0, 2]), [2, 3, 4, 5, 6], [4, 3, 3, 2, 3]).check();
     with_bias(Conv { groups: 2, ..strided([2, 1, 3], Padding::SameUpper) }, [1, 4, 5, 3, 7], [6, 2, 2, 3, 2]).check();
+    with_bias(Conv { dilation: Some([2, 3, 1].into()), ..padded([3, 1, 0]) }, [1, 2, 4, 8, 3], [17, 2, 3, 2, 3]).check();
+    with_bias(strided([1, 2, 2], explicit([0, 1, 2], [2, 0, 1])), [2, 5, 3, 7, 6], [8, 5, 2, 3, 4]).check();
+    with_bias(Conv { groups: 3, ..padded([1, 1, 1]) }, [2, 3, 4, 5, 7], [6, 1, 3, 3, 3]).check();
+    without_bias(Conv::default(), [2, 6, 2, 3, 6], [5, 6, 1, 1, 1]).check();
+    let (x, w) = (to_f16(&random(1, [1, 3, 4, 5, 6], -1.0..1.0)), to_f16(&random(2, [5, 3, 2, 3, 2], -1.0..1.0)));
+    case(padded([1, 0, 1])).runtime(x).constant(w).check();
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Convolution and pooling.
 
 use super::NodeReader;
-use crate::ops::{AveragePool, Conv, GlobalLpPool, GlobalPool, LpPool, MaxPool, MaxUnpool, Op, Padding, PoolKind, Spatial, Window};
+use crate::ops::{
+    AveragePool, Conv, ConvInteger, ConvTranspose, DeformConv, GlobalLpPool, GlobalPool, LpPool, MaxPool, MaxUnpool, Op, Padding, PoolKind,
+    QLinearConv, Spatial, Window,
+};
 
 /// One number per spatial axis.
 fn spatial(node: &mut NodeReader<'_>, name: &str) -> Result<Option<Spatial>, String> {
@@ -45,21 +48,53 @@ fn window(node: &mut NodeReader<'_>) -> Result<Window, String> {
     })
 }
 
-pub(super) fn conv(node: &mut NodeReader<'_>) -> Result<Op, String> {
+/// Reads `kernel_shape`. The weight, input `w`, says the kernel size; a weight that is computed can only be trusted to agree.
+fn check_kernel_shape(node: &mut NodeReader<'_>, w: usize) -> Result<(), String> {
+    if let Some(kernel) = spatial(node, "kernel_shape")?
+        && let Some(weight) = node.inputs.get(w).and_then(|i| i.constant.as_ref())
+        && weight.shape().get(2..) != Some(&*kernel)
+    {
+        return Err(format!("attribute `kernel_shape` {kernel:?} does not fit the weight {}", weight.shape()));
+    }
+    Ok(())
+}
+
+/// The attributes that all convolutions share; the weight is input `w`.
+fn convolution(node: &mut NodeReader<'_>, w: usize) -> Result<Conv, String> {
     let conv = Conv {
         stride: spatial(node, "strides")?,
         dilation: spatial(node, "dilations")?,
         padding: padding(node)?,
         groups: node.attributes.count("group")?.unwrap_or(1),
     };
-    // The weight says the kernel size; a weight that is computed can only be trusted to agree.
-    if let Some(kernel) = spatial(node, "kernel_shape")?
-        && let Some(weight) = node.inputs.get(1).and_then(|i| i.constant.as_ref())
-        && weight.shape().get(2..) != Some(&*kernel)
-    {
-        return Err(format!("attribute `kernel_shape` {kernel:?} does not fit the weight {}", weight.shape()));
-    }
-    Ok(conv.into())
+    check_kernel_shape(node, w)?;
+    Ok(conv)
+}
+
+pub(super) fn conv(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    Ok(convolution(node, 1)?.into())
+}
+
+pub(super) fn conv_integer(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    Ok(ConvInteger { conv: convolution(node, 1)? }.into())
+}
+
+pub(super) fn qlinear_conv(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    Ok(QLinearConv { conv: convolution(node, 3)? }.into())
+}
+
+/// `pads` beside `output_shape` are ignored, as the specification says.
+pub(super) fn conv_transpose(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let Conv { stride, dilation, padding, groups } = convolution(node, 1)?;
+    let output_padding = spatial(node, "output_padding")?;
+    let output_size = spatial(node, "output_shape")?;
+    Ok(ConvTranspose { stride, dilation, padding, output_padding, output_size, groups }.into())
+}
+
+pub(super) fn deform_conv(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let conv = convolution(node, 1)?;
+    let offset_groups = node.attributes.count("offset_group")?.unwrap_or(1);
+    Ok(DeformConv { conv, offset_groups }.into())
 }
 
 pub(super) fn max_pool(node: &mut NodeReader<'_>) -> Result<Op, String> {

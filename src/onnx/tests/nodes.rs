@@ -201,16 +201,60 @@ fn movement() {
 }
 
 #[test]
-fn resize_to_the_nearest_neighbour() {
+fn resize_in_every_opset() {
     let attributes = |mode, position, rounding| {
         let position = string("coordinate_transformation_mode", position);
-        vec![string("mode", mode), position, string("nearest_mode", rounding), float("cubic_coeff_a", -0.75)]
+        vec![string("mode", mode), position, string("nearest_mode", rounding), float("cubic_coeff_a", -0.5)]
     };
-    assert_eq!(op(13, "Resize", &["x", "", "w"], vec![]), Resize.into());
-    assert_eq!(op(11, "Resize", &["x", "", "w"], attributes("nearest", "asymmetric", "floor")), Resize.into());
-    rejects(11, "Resize", &["x", "", "w"], attributes("linear", "half_pixel", "floor"), "mode linear is not supported");
-    rejects(11, "Resize", &["x", "", "w"], attributes("nearest", "asymmetric", "ceil"), "mode nearest with asymmetric, ceil and stretch");
-    rejects(18, "Resize", &["x", "", "w"], vec![ints("axes", &[2, 3])], "attribute `axes` is not supported");
+    assert_eq!(op(13, "Resize", &["x", "", "w"], vec![]), Resize::default().into());
+    let before = Resize { mode: ResizeMode::Nearest(NearestMode::Floor), coordinates: ResizeCoordinates::Asymmetric, ..Resize::default() };
+    assert_eq!(op(11, "Resize", &["x", "", "w"], attributes("nearest", "asymmetric", "floor")), before.clone().into());
+    assert_eq!(op(10, "Resize", &["x", "w"], vec![]), before.clone().into());
+    assert_eq!(op(9, "Upsample", &["x", "w"], vec![]), before.clone().into());
+    assert_eq!(op(7, "Upsample", &["x"], vec![floats("scales", &[1.0, 2.0])]), before.into());
+    rejects(7, "Upsample", &["x"], vec![], "attribute `scales` is missing");
+    let cubic = Resize {
+        mode: ResizeMode::Cubic { coefficient: -0.5 },
+        coordinates: ResizeCoordinates::AlignCorners,
+        axes: Some(vec![2, -1]),
+        aspect_ratio: AspectRatio::NotLarger,
+        ..Resize::default()
+    };
+    let extra = [ints("axes", &[2, -1]), string("keep_aspect_ratio_policy", "not_larger")];
+    assert_eq!(
+        op(18, "Resize", &["x", "", "", "w"], [attributes("cubic", "align_corners", "ceil"), extra.to_vec()].concat()),
+        cubic.into()
+    );
+    rejects(11, "Resize", &["x", "", "w"], attributes("area", "half_pixel", "floor"), "mode `area` is not supported");
+    rejects(11, "Resize", &["x", "", "w"], attributes("linear", "nowhere", "floor"), "`nowhere` is not supported");
+    rejects(11, "Resize", &["x", "", "w"], attributes("linear", "half_pixel", "up"), "nearest_mode `up` is not supported");
+    rejects(18, "Resize", &["x", "", "w"], vec![int("antialias", 1)], "antialias with mode nearest is not supported");
+}
+
+#[test]
+fn data_movement_and_sampling() {
+    let shuffle = DepthToSpace { block_size: 2, mode: DepthOrder::ColumnRowDepth };
+    assert_eq!(op(13, "DepthToSpace", &["x"], vec![int("blocksize", 2), string("mode", "CRD")]), shuffle.into());
+    rejects(13, "DepthToSpace", &["x"], vec![], "attribute `blocksize` is missing");
+    let scatter = |axis, reduction| Op::from(ScatterElements { axis, reduction });
+    assert_eq!(op(10, "Scatter", &["x", "w", "w"], vec![int("axis", 1)]), scatter(1, ScatterReduction::None));
+    assert_eq!(op(18, "ScatterElements", &["x", "w", "w"], vec![string("reduction", "max")]), scatter(0, ScatterReduction::Max));
+    let grid = GridSample { mode: Interpolation::Cubic, padding: GridPadding::Border, align_corners: true };
+    let attributes = |mode| vec![string("mode", mode), string("padding_mode", "border"), int("align_corners", 1)];
+    assert_eq!(op(16, "GridSample", &["x", "w"], attributes("bicubic")), grid.into());
+    assert_eq!(op(20, "GridSample", &["x", "w"], attributes("cubic")), grid.into());
+    let roi = |half_pixel| Op::from(RoiAlign { mode: RoiPool::Average, output: [1, 3], sampling_ratio: 0, spatial_scale: 1.0, half_pixel });
+    assert_eq!(op(10, "RoiAlign", &["x", "w", "w"], vec![int("output_width", 3)]), roi(false));
+    assert_eq!(op(16, "RoiAlign", &["x", "w", "w"], vec![int("output_width", 3)]), roi(true));
+    let reverse = ReverseSequence { batch_first: true };
+    assert_eq!(op(10, "ReverseSequence", &["x", "w"], vec![int("batch_axis", 0), int("time_axis", 1)]), reverse.into());
+    rejects(10, "ReverseSequence", &["x", "w"], vec![int("batch_axis", 0)], "`batch_axis` 0 and `time_axis` 0 must be 0 and 1");
+    assert_eq!(op(9, "EyeLike", &["x"], vec![int("dtype", 6), int("k", -1)]), EyeLike { dtype: Some(DType::I32), diagonal: -1 }.into());
+    assert_eq!(op(7, "Crop", &["x"], vec![ints("border", &[1, 2, 3, 0])]), Slice.into());
+    rejects(7, "Crop", &["x"], vec![ints("border", &[1, 2, -3, 0])], "must not be negative");
+    let col2im = Col2Im { padding: Some([[0, 1].into(), [2, 1].into()]), ..Col2Im::default() };
+    assert_eq!(op(18, "Col2Im", &["x", "w", "w"], vec![ints("pads", &[0, 1, 2, 1])]), col2im.into());
+    rejects(18, "Col2Im", &["x", "w", "w"], vec![ints("pads", &[0, 1, 2])], "two numbers for each axis");
 }
 
 #[test]

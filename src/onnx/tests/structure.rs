@@ -142,7 +142,7 @@ fn opsets_out_of_range_or_missing_say_what_to_do() {
     for good in [7, 13, 23, 28] {
         loaded(&opsets(&[("ai.onnx.ml", 2), ("ai.onnx", good)]));
     }
-    fails(&opsets(&[("", 6)]), &["opset 6 is not supported, only 7 to 28", "version_converter"]);
+    fails(&opsets(&[("", 0)]), &["opset 0 is not supported, only 1 to 28", "version_converter"]);
     fails(&opsets(&[("", i64::MAX)]), &["not supported"]);
     fails(&opsets(&[]), &["has no opset_import", "Export it again"]);
     fails(&opsets(&[("com.microsoft", 1)]), &["has no opset_import"]);
@@ -171,4 +171,26 @@ fn attributes_of_old_opsets_become_inputs_of_the_right_type() {
     let max = graph.value(clip.inputs[2].unwrap());
     assert_eq!((max.name.as_str(), max.ty.as_ref().unwrap().to_string().as_str()), ("n_Clip.max", "f16[]"));
     assert_eq!(max.constant.as_ref().unwrap().to_f64(), [6.0]);
+}
+
+#[test]
+fn operands_of_opset_6_broadcast_from_an_axis() {
+    let add = |axis| vec![node("Add", &["x", "b"], &["y"], vec![int("broadcast", 1), int("axis", axis)])];
+    let bias = |model: ModelProto| {
+        with(model, |graph| {
+            graph.input[0] = value("x", 1, &[Err("N"), Ok(2), Ok(3)]);
+            graph.initializer = vec![weights("b", &[2], &[10.0, 20.0])];
+        })
+    };
+    let graph = loaded(&bias(model_of(6, add(1))));
+    assert_eq!(node_names(&graph), ["n_Add.Unsqueeze", "n_Add"]);
+    let x = Tensor::new([1, 2, 3], vec![0f32, 1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
+    let outputs = crate::Device::cpu().compile(graph).unwrap().run(&[("x", x.view())]).unwrap();
+    assert_eq!(outputs[0].to_f64(), [10.0, 11.0, 12.0, 23.0, 24.0, 25.0]);
+
+    fails(&bias(model_of(6, add(3))), &["`axis` 3 does not align 1 axes with 3"]);
+    fails(&bias(model_of(7, add(1))), &["`broadcast`, `axis` are not supported"]);
+    let unknown = vec![node("Relu", &["x"], &["r"], vec![]), node("Add", &["r", "b"], &["y"], vec![int("broadcast", 1), int("axis", 1)])];
+    fails(&bias(model_of(6, unknown)), &["needs inputs of known rank", "version_converter"]);
+    fails(&model_of(6, vec![node("Dropout", &["x"], &["y"], vec![])]), &["`is_test` 0, training"]);
 }

@@ -1,160 +1,82 @@
 //! The kernels of convolution and when each one serves.
 
+use super::kernels::{
+    DEPTHWISE, DIRECT, DepthwiseParams, DirectParams, IMPLICIT_GEMM, ImplicitGemmParams, POINTWISE, PointwiseParams, SOFTWARE_BLOCK_HEIGHT,
+};
 use super::{Conv, Convolution};
 use crate::ops::matmul::{Factor, Product, lower_product};
-use crate::ops::tile::{TILE_HEADERS, Tile, WORKGROUPS, workgroup_size};
-use crate::plan::{
-    Access, Arg, Elem, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Packing, Variant, WORKGROUP_SIZE, params,
-    part, workgroups_1d,
-};
-
-/// Output rows of a depthwise invocation where reads cost more than lanes: a GPU rather has more invocations.
-const SOFTWARE_BLOCK_HEIGHT: u32 = 4;
-
-const HAS_BIAS: Override = Override { name: "HAS_BIAS", values: &[0, 1] };
-const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
-
-params! {
-    pub(crate) struct PointwiseParams {
-        in_channels: u32,
-        out_channels: u32,
-        groups: u32,
-        vectors: u32,
-        weight_vectors: u32,
-    }
-}
-
-pub(crate) static POINTWISE: Kernel = Kernel {
-    name: "conv2d_pointwise",
-    body: part!("conv2d_pointwise.wgsl"),
-    parts: &[],
-    types: &[FLOAT_ELEMENT],
-    tiles: TILE_HEADERS,
-    overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
-    params: PointwiseParams::LAYOUT,
-    bindings: BINDINGS,
-};
-
-params! {
-    pub(crate) struct ImplicitGemmParams {
-        in_channels: u32,
-        in_height: u32,
-        in_width: u32,
-        out_channels: u32,
-        out_width: u32,
-        out_pixels: u32,
-        kernel_height: u32,
-        kernel_width: u32,
-        stride_y: u32,
-        stride_x: u32,
-        dilation_y: u32,
-        dilation_x: u32,
-        top: u32,
-        left: u32,
-        groups: u32,
-        weight_vectors: u32,
-    }
-}
-
-pub(crate) static IMPLICIT_GEMM: Kernel = Kernel {
-    name: "conv2d_implicit_gemm",
-    body: part!("conv2d_implicit_gemm.wgsl"),
-    parts: &[],
-    types: &[FLOAT_ELEMENT],
-    tiles: TILE_HEADERS,
-    overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
-    params: ImplicitGemmParams::LAYOUT,
-    bindings: BINDINGS,
-};
-
-params! {
-    pub(crate) struct DepthwiseParams {
-        multiplier: u32,
-        in_height: u32,
-        in_width: u32,
-        out_height: u32,
-        out_width: u32,
-        kernel_height: u32,
-        kernel_width: u32,
-        stride_y: u32,
-        stride_x: u32,
-        dilation_y: u32,
-        dilation_x: u32,
-        top: u32,
-        left: u32,
-    }
-}
-
-pub(crate) static DEPTHWISE: Kernel = Kernel {
-    name: "conv2d_depthwise",
-    body: part!("conv2d_depthwise.wgsl"),
-    parts: &[],
-    types: &[FLOAT_ELEMENT],
-    tiles: &[],
-    overrides: &[
-        Override { name: "BLOCK_HEIGHT", values: &[1, SOFTWARE_BLOCK_HEIGHT] },
-        HAS_BIAS,
-        Override { name: "SLIDING", values: &[0, 1] },
-        Override { name: "WORKGROUP_SIZE", values: WORKGROUPS },
-    ],
-    params: DepthwiseParams::LAYOUT,
-    bindings: BINDINGS,
-};
-
-params! {
-    pub(crate) struct DirectParams {
-        outputs: u32,
-        groups: u32,
-        in_channels: u32,
-        out_channels: u32,
-        in_depth: u32,
-        in_height: u32,
-        in_width: u32,
-        out_depth: u32,
-        out_height: u32,
-        out_width: u32,
-        kernel_depth: u32,
-        kernel_height: u32,
-        kernel_width: u32,
-        stride_z: u32,
-        stride_y: u32,
-        stride_x: u32,
-        dilation_z: u32,
-        dilation_y: u32,
-        dilation_x: u32,
-        front: u32,
-        top: u32,
-        left: u32,
-    }
-}
-
-pub(crate) static DIRECT: Kernel = Kernel {
-    name: "conv2d_direct",
-    body: part!("conv2d_direct.wgsl"),
-    parts: &[INDEX],
-    types: &[FLOAT_ELEMENT],
-    tiles: &[],
-    overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
-    params: DirectParams::LAYOUT,
-    bindings: BINDINGS,
-};
+use crate::ops::tile::{Tile, workgroup_size};
+use crate::plan::{Arg, Elem, Kernel, LowerContext, Lowered, Lowering, Packing, Variant, WORKGROUP_SIZE, workgroups_1d};
 
 /// Every way to compute the convolution on this device, best first.
 pub(super) fn lower(op: &Conv, context: &LowerContext<'_>) -> Lowered {
-    match Lowerer::new(op, context) {
-        Ok(lowerer) => match lowerer.candidates(context) {
-            none if none.is_empty() => Lowered::Host("it is larger than what the device dispatches, or loops over".into()),
-            some => Lowered::Kernels(some),
-        },
+    let operands = Operands { x: Arg::Input(0), w: 1, bias: context.inputs.get(2).map(|_| 2) };
+    let lowerings = place(op, context).and_then(|convolution| {
+        let linear = linear(&convolution, operands.bias.is_some());
+        let mut all = linear.and_then(|product| lower_product(&product, context).ok()).unwrap_or_default();
+        all.extend(Lowerer::new(convolution, operands, context)?.candidates(context));
+        Ok(all)
+    });
+    kernels_or_host(lowerings)
+}
+
+/// The ways found, or why there are none.
+pub(super) fn kernels_or_host(lowerings: Result<Vec<Lowering>, String>) -> Lowered {
+    match lowerings {
+        Ok(none) if none.is_empty() => Lowered::Host("it is larger than what the device dispatches, or loops over".into()),
+        Ok(some) => Lowered::Kernels(some),
         Err(reason) => Lowered::Host(reason),
     }
 }
 
-/// A convolution whose every extent, padded, is a positive `i32`: shaders compute with `u32` and may wrap below zero only.
-struct Lowerer {
+fn place(op: &Conv, context: &LowerContext<'_>) -> Result<Convolution, String> {
+    let (x, w) = (context.inputs.required(0, "X"), context.inputs.required(1, "W"));
+    x.and_then(|x| op.place(x.shape, w?.shape)).map_err(|e| e.to_string())
+}
+
+/// That every extent, padded, is a positive `i32`: shaders compute with `u32` and may wrap below zero only.
+pub(super) fn check_extents(c: &Convolution, context: &LowerContext<'_>) -> Result<(), String> {
+    let place = &c.place;
+    let small = |n: Option<usize>| n.is_some_and(|n| n <= i32::MAX as usize);
+    let padded = |axis: usize| place.input[axis].checked_add(place.before[axis])?.checked_add(place.after[axis]);
+    let steps = place.stride.iter().chain(&place.dilation).chain(&place.kernel);
+    let tensors = context.inputs.inputs.iter().flatten().map(|o| o.shape).chain(context.outputs.iter().map(|t| &t.shape));
+    let fits = (0..3).all(|axis| small(padded(axis)))
+        && steps.into_iter().all(|&n| small(Some(n)))
+        && tensors.into_iter().all(|s| small(s.checked_elements()));
+    if fits { Ok(()) } else { Err("an extent is too large for a shader's 32-bit arithmetic".into()) }
+}
+
+/// A kernel that covers its whole input once is a linear layer: `X [N, K] · W [M, K]ᵀ + B`.
+fn linear(c: &Convolution, has_bias: bool) -> Option<Product> {
+    let place = &c.place;
+    let inner = c.in_channels * place.taps();
+    let covers = place.kernel == place.input && place.output == [1; 3] && place.before == [0; 3] && c.groups == 1;
+    covers.then(|| Product {
+        batch: vec![],
+        rows: c.batch,
+        columns: c.out_channels,
+        inner,
+        a: Factor { batch: vec![], row: inner, column: 1 },
+        b: Factor { batch: vec![], row: 1, column: inner },
+        c: has_bias.then_some([0, 1]),
+        alpha: 1.0,
+        beta: 1.0,
+    })
+}
+
+/// Where a convolution's operands are: its input, and which of the node's inputs are its weight and its bias.
+pub(super) struct Operands {
+    pub x: Arg,
+    pub w: usize,
+    pub bias: Option<usize>,
+}
+
+/// A convolution whose every extent a shader can reach.
+pub(super) struct Lowerer {
     convolution: Convolution,
+    operands: Operands,
     elem: Elem,
-    has_bias: bool,
     constant_weight: bool,
     software: bool,
     max_workgroups: u32,
@@ -162,39 +84,25 @@ struct Lowerer {
 }
 
 impl Lowerer {
-    fn new(op: &Conv, context: &LowerContext<'_>) -> Result<Self, String> {
-        let (x, w) = match (context.inputs.get(0), context.inputs.get(1)) {
-            (Some(x), Some(w)) => (x, w),
-            _ => return Err("an input is missing".into()),
-        };
-        let convolution = op.place(x.shape, w.shape).map_err(|e| e.to_string())?;
-        let place = &convolution.place;
-        let small = |n: Option<usize>| n.is_some_and(|n| n <= i32::MAX as usize);
-        let padded = |axis: usize| place.input[axis].checked_add(place.before[axis])?.checked_add(place.after[axis]);
-        let steps = place.stride.iter().chain(&place.dilation).chain(&place.kernel);
-        let tensors = [x.shape, w.shape, &context.outputs[0].shape];
-        if !((0..3).all(|axis| small(padded(axis)))
-            && steps.into_iter().all(|&n| small(Some(n)))
-            && tensors.iter().all(|s| small(s.checked_elements())))
-        {
-            return Err("an extent is too large for a shader's 32-bit arithmetic".into());
-        }
+    pub(super) fn new(convolution: Convolution, operands: Operands, context: &LowerContext<'_>) -> Result<Self, String> {
+        check_extents(&convolution, context)?;
         Ok(Self {
-            convolution,
-            elem: context.elem(x.dtype)?,
-            has_bias: context.inputs.get(2).is_some(),
-            constant_weight: w.constant.is_some(),
+            elem: context.elem(context.outputs[0].dtype)?,
+            constant_weight: context.inputs.get(operands.w).is_some_and(|w| w.constant.is_some()),
             software: context.capabilities.software,
             max_workgroups: context.capabilities.max_workgroups,
             outputs: context.outputs[0].shape.elements(),
+            convolution,
+            operands,
         })
     }
 
-    fn candidates(&self, context: &LowerContext<'_>) -> Vec<Lowering> {
+    /// Every way to compute it, best first; none where loops or outputs are too many.
+    pub(super) fn candidates(&self, context: &LowerContext<'_>) -> Vec<Lowering> {
         let c = &self.convolution;
         let place = &c.place;
         let flat = place.input[0] == 1 && place.kernel[0] == 1 && place.output[0] == 1;
-        let mut all = self.linear().and_then(|product| lower_product(&product, context).ok()).unwrap_or_default();
+        let mut all = vec![];
         let depthwise = flat && c.in_channels == 1;
         let [depth, height, width] = place.kernel;
         let loops = |iterations: usize| context.capabilities.check_iterations(iterations).is_ok();
@@ -203,7 +111,7 @@ impl Lowerer {
         if depthwise && few_sharers {
             all.push(self.depthwise());
         }
-        if flat && self.constant_weight && loops(place.taps() * (1 + c.in_channels)) {
+        if self.constant_weight && loops(place.taps() * (1 + c.in_channels)) {
             let unit = place.kernel == [1; 3] && place.stride == [1; 3] && place.input == place.output;
             if unit && place.output_elements().is_multiple_of(4) {
                 all.push(self.pointwise());
@@ -219,25 +127,6 @@ impl Lowerer {
         all
     }
 
-    /// A kernel that covers its whole input once is a linear layer: `X [N, K] · W [M, K]ᵀ + B`.
-    fn linear(&self) -> Option<Product> {
-        let c = &self.convolution;
-        let place = &c.place;
-        let inner = c.in_channels * place.taps();
-        let covers = place.kernel == place.input && place.output == [1; 3] && place.before == [0; 3] && c.groups == 1;
-        covers.then(|| Product {
-            batch: vec![],
-            rows: c.batch,
-            columns: c.out_channels,
-            inner,
-            a: Factor { batch: vec![], row: inner, column: 1 },
-            b: Factor { batch: vec![], row: 1, column: inner },
-            c: self.has_bias.then_some([0, 1]),
-            alpha: 1.0,
-            beta: 1.0,
-        })
-    }
-
     /// The tile for a group's output channels.
     fn tile(&self) -> &'static Tile {
         Tile::for_rows(self.convolution.out_channels)
@@ -251,8 +140,16 @@ impl Lowerer {
         Variant { kernel, types: vec![self.elem], tile: tile.map(|t| t.header), overrides }
     }
 
+    fn x(&self) -> Arg {
+        self.operands.x.clone()
+    }
+
+    fn has_bias(&self) -> u32 {
+        self.operands.bias.is_some().into()
+    }
+
     fn bias(&self) -> Arg {
-        if self.has_bias { Arg::Input(2) } else { Arg::Unused }
+        self.operands.bias.map_or(Arg::Unused, Arg::Input)
     }
 
     /// The weight as `[groups, K, M']`, `M'` whole tiles.
@@ -260,7 +157,7 @@ impl Lowerer {
         let c = &self.convolution;
         let columns = c.in_channels * c.place.taps();
         let packing = Packing::Transposed { groups: c.groups, rows: c.out_channels, columns, multiple: tile.rows };
-        (Arg::Packed(1, packing), c.out_channels.next_multiple_of(tile.rows) / 4)
+        (Arg::Packed(self.operands.w, packing), c.out_channels.next_multiple_of(tile.rows) / 4)
     }
 
     fn matrix_workgroups(&self, tile: &Tile, vectors: usize) -> [u32; 3] {
@@ -280,38 +177,50 @@ impl Lowerer {
             vectors: vectors as u32,
             weight_vectors: weight_vectors as u32,
         };
-        let variant = self.variant(&POINTWISE, Some(tile), vec![self.has_bias.into(), self.workgroup_size()]);
-        let bindings = vec![Arg::Input(0), weight, self.bias(), Arg::Output(0)];
+        let variant = self.variant(&POINTWISE, Some(tile), vec![self.has_bias(), self.workgroup_size()]);
+        let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
         Lowering::single(variant, &params, bindings, self.matrix_workgroups(tile, vectors))
     }
 
     fn implicit_gemm(&self) -> Lowering {
         let (c, tile) = (&self.convolution, self.tile());
         let place = &c.place;
-        let [(kernel_height, kernel_width), (stride_y, stride_x), (dilation_y, dilation_x), (top, left), (in_height, in_width)] =
-            [place.kernel, place.stride, place.dilation, place.before, place.input].map(plane);
+        let [in_depth, in_height, in_width] = place.input.map(|n| n as u32);
+        let [out_depth, out_height, out_width] = place.output.map(|n| n as u32);
+        let [kernel_depth, kernel_height, kernel_width] = place.kernel.map(|n| n as u32);
+        let [stride_z, stride_y, stride_x] = place.stride.map(|n| n as u32);
+        let [dilation_z, dilation_y, dilation_x] = place.dilation.map(|n| n as u32);
+        let [front, top, left] = place.before.map(|n| n as u32);
         let (weight, weight_vectors) = self.packed_weight(tile);
         let params = ImplicitGemmParams {
             in_channels: c.in_channels as u32,
+            in_depth,
             in_height,
             in_width,
             out_channels: c.out_channels as u32,
-            out_width: place.output[2] as u32,
-            out_pixels: place.output_elements() as u32,
+            out_depth,
+            out_width,
+            out_pixels: out_height * out_width,
+            kernel_depth,
             kernel_height,
             kernel_width,
+            stride_z,
             stride_y,
             stride_x,
+            dilation_z,
             dilation_y,
             dilation_x,
+            front,
             top,
             left,
             groups: c.groups as u32,
             weight_vectors: weight_vectors as u32,
         };
-        let variant = self.variant(&IMPLICIT_GEMM, Some(tile), vec![self.has_bias.into(), self.workgroup_size()]);
-        let bindings = vec![Arg::Input(0), weight, self.bias(), Arg::Output(0)];
-        Lowering::single(variant, &params, bindings, self.matrix_workgroups(tile, place.output_elements().div_ceil(4)))
+        let variant = self.variant(&IMPLICIT_GEMM, Some(tile), vec![self.has_bias(), self.workgroup_size()]);
+        let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
+        let mut workgroups = self.matrix_workgroups(tile, (out_height * out_width).div_ceil(4) as usize);
+        workgroups[2] = workgroups[2].saturating_mul(out_depth);
+        Lowering::single(variant, &params, bindings, workgroups)
     }
 
     fn depthwise(&self) -> Lowering {
@@ -338,11 +247,11 @@ impl Lowerer {
         let sliding = u32::from(stride_x == 1 && (dilation_y, dilation_x) == (1, 1));
         let tall_blocks = out_width.div_ceil(4) * out_height.div_ceil(SOFTWARE_BLOCK_HEIGHT);
         let block_height = if self.software && tall_blocks >= 2 * self.workgroup_size() { SOFTWARE_BLOCK_HEIGHT } else { 1 };
-        let overrides = vec![block_height, self.has_bias.into(), sliding, self.workgroup_size()];
+        let overrides = vec![block_height, self.has_bias(), sliding, self.workgroup_size()];
         let variant = self.variant(&DEPTHWISE, None, overrides);
         let blocks = out_width.div_ceil(4) * out_height.div_ceil(block_height);
         let workgroups = [blocks.div_ceil(self.workgroup_size()), (c.groups * c.out_channels) as u32, c.batch as u32];
-        Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), self.bias(), Arg::Output(0)], workgroups)
+        Lowering::single(variant, &params, vec![self.x(), Arg::Input(self.operands.w), self.bias(), Arg::Output(0)], workgroups)
     }
 
     fn direct(&self) -> Option<Lowering> {
@@ -379,8 +288,8 @@ impl Lowerer {
             left,
         };
         let workgroups = workgroups_1d(self.outputs, WORKGROUP_SIZE as usize, self.max_workgroups)?;
-        let variant = self.variant(&DIRECT, None, vec![self.has_bias.into(), WORKGROUP_SIZE]);
-        Some(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), self.bias(), Arg::Output(0)], workgroups))
+        let variant = self.variant(&DIRECT, None, vec![self.has_bias(), WORKGROUP_SIZE]);
+        Some(Lowering::single(variant, &params, vec![self.x(), Arg::Input(self.operands.w), self.bias(), Arg::Output(0)], workgroups))
     }
 }
 

@@ -1,8 +1,19 @@
-//! Convolution in one, two and three dimensions.
+//! Convolution in one, two and three dimensions, its transpose, and its integer and deformable kin.
 
+mod deform;
+mod integer;
+mod kernels;
 mod lower;
+mod transpose;
 
-pub(crate) use lower::{DEPTHWISE, DIRECT, IMPLICIT_GEMM, POINTWISE};
+pub use deform::DeformConv;
+pub(crate) use deform::of_columns;
+pub use integer::{ConvInteger, QLinearConv};
+pub(crate) use integer::{Quantized, ZeroPoints};
+pub(crate) use kernels::{
+    DEFORM_COLUMNS, DEPTHWISE, DIRECT, IMPLICIT_GEMM, INTEGER, POINTWISE, REQUANTIZATION, TRANSPOSE_DIRECT, TRANSPOSE_TILED,
+};
+pub use transpose::ConvTranspose;
 
 use crate::error::OpError;
 use crate::graph::TensorType;
@@ -87,6 +98,25 @@ impl Conv {
     }
 }
 
+/// That the bias at `index`, if there is one, has an element of type `dtype` for each of so many output channels.
+fn check_bias(inputs: &Operands<'_>, index: usize, dtype: DType, channels: usize) -> Result<(), OpError> {
+    if inputs.get(index).is_some() {
+        let b = inputs.expect_dtype(index, "B", &[dtype])?;
+        if b.shape.dims() != [channels] {
+            return Err(OpError::invalid(format!("bias has shape {}, the weight has {channels} output channels", b.shape)));
+        }
+    }
+    Ok(())
+}
+
+/// A multiply-add for each tap of each output, the weight and the bias being inputs `w` and `bias`.
+fn flops(inputs: &Operands<'_>, outputs: &[TensorType], w: usize, bias: usize) -> u64 {
+    let (Some(w), Some(y)) = (inputs.get(w), outputs.first()) else { return 0 };
+    let taps: usize = w.shape[1..].iter().product();
+    let per_output = 2 * taps as u64 + u64::from(inputs.get(bias).is_some());
+    (y.shape.elements() as u64).saturating_mul(per_output)
+}
+
 impl Operator for Conv {
     fn name(&self) -> &'static str {
         "Conv"
@@ -96,21 +126,13 @@ impl Operator for Conv {
         let x = inputs.expect_dtype(0, "X", FLOATS)?;
         let w = inputs.expect_dtype(1, "W", &[x.dtype])?;
         let convolution = self.place(x.shape, w.shape)?;
-        if inputs.get(2).is_some() {
-            let b = inputs.expect_dtype(2, "B", &[x.dtype])?;
-            if b.shape.dims() != [w.shape[0]] {
-                return Err(OpError::invalid(format!("bias has shape {}, the weight has {} output channels", b.shape, w.shape[0])));
-            }
-        }
+        check_bias(inputs, 2, x.dtype, w.shape[0])?;
         Ok(vec![TensorType::new(x.dtype, convolution.output_shape())])
     }
 
     /// A multiply-add for each tap of each output, taps in the padding included; the bias one addition more.
     fn flops(&self, inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
-        let (Some(w), Some(y)) = (inputs.get(1), outputs.first()) else { return 0 };
-        let taps: usize = w.shape[1..].iter().product();
-        let per_output = 2 * taps as u64 + u64::from(inputs.get(2).is_some());
-        (y.shape.elements() as u64).saturating_mul(per_output)
+        flops(inputs, outputs, 1, 2)
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

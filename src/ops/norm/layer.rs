@@ -146,6 +146,10 @@ impl Operator for LayerNormalization {
         "LayerNormalization"
     }
 
+    fn output_dtype(&self, inputs: &[Option<DType>], index: usize) -> Option<DType> {
+        if index == 0 { inputs.first().copied().flatten() } else { Some(DType::F32) }
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let x = inputs.expect_dtype(0, "X", FLOATS)?;
         let rank = x.shape.rank();
@@ -190,6 +194,10 @@ impl Operator for LayerNormalization {
 impl Operator for RmsNormalization {
     fn name(&self) -> &'static str {
         "RMSNormalization"
+    }
+
+    fn output_dtype(&self, inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        inputs.get(1).copied().flatten()
     }
 
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {

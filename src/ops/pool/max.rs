@@ -88,6 +88,10 @@ impl Operator for MaxPool {
         "MaxPool"
     }
 
+    fn output_dtype(&self, inputs: &[Option<DType>], index: usize) -> Option<DType> {
+        if index == 0 { inputs.first().copied().flatten() } else { Some(DType::I64) }
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let x = inputs.expect_dtype(0, "X", &[FLOATS, &[DType::I8, DType::U8]].concat())?;
         let (_, shape) = place(&self.window, x.shape)?;

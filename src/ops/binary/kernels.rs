@@ -1,82 +1,53 @@
-//! Arithmetic of two operands with broadcasting.
+//! The kernels of two operands, and how shapes that broadcast are put to them.
 
-use crate::error::OpError;
-use crate::graph::TensorType;
-use crate::ops::{Operands, Operator, Tolerance};
 use crate::plan::{
-    ANY_ELEMENT, Access, Arg, Collapsed, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, WORKGROUP_SIZE, collapse,
-    dims_array, element_count, params, part, workgroups_1d,
+    ANY_ELEMENT, Access, Arg, Collapsed, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, TypeRole, Variant,
+    WORKGROUP_SIZE, collapse, dims_array, element_count, params, part, workgroups_1d,
 };
-use crate::reference;
 use crate::shape::Shape;
-use crate::tensor::{DType, Tensor};
-
-/// An elementwise operator of two inputs that broadcast against each other (NumPy's rule).
-///
-/// Inputs: `A`, `B`, of one element type (`Pow` takes any two). Output: their common shape, the type of `A`.
-/// Integers wrap at their width. Source: ONNX `Add`, opset 14, and its kin; `Pow`, opset 15.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[non_exhaustive]
-pub enum Binary {
-    /// `a + b`
-    Add,
-    /// `a − b`
-    Sub,
-    /// `a · b`
-    Mul,
-    /// `a ÷ b`, truncated toward zero for integers
-    Div,
-    /// `a` to the power `b`; the result has the type of `a`
-    Pow,
-}
-
-impl Binary {
-    /// The number by which `shaders/shared/arithmetic.wgsl` knows the operator.
-    fn code(self) -> u32 {
-        match self {
-            Binary::Add => 0,
-            Binary::Sub => 1,
-            Binary::Mul => 2,
-            Binary::Div => 3,
-            Binary::Pow => 4,
-        }
-    }
-}
+use crate::tensor::DType;
 
 /// The code of [`PRelu`](crate::ops::PRelu).
 pub(crate) const PRELU: u32 = 5;
 
-const OPERATIONS: Override = Override { name: "OPERATION", values: &[0, 1, 2, 3, 4, PRELU] };
-
-/// The element types that have arithmetic.
-pub(crate) const NUMBERS: &[DType] =
-    &[DType::F32, DType::F16, DType::F64, DType::I8, DType::I16, DType::I32, DType::I64, DType::U8, DType::U16, DType::U32, DType::U64];
+/// What `combine` computes of operands that are dense or repeat.
+const OPERATIONS: Override = Override { name: "OPERATION", values: &[0, 1, 2, 3, 4, PRELU, 6, 7] };
 
 /// `combine`, and the override `OPERATION`.
 const ARITHMETIC: Part = part!("shared/arithmetic.wgsl");
+
+/// `load_pairs`, `Params` and the operands.
+const PAIRS: Part = part!("shared/pairs.wgsl");
+
+/// `wrap`.
+const WRAP: Part = part!("shared/wrap.wgsl");
 
 params! {
     struct BinaryParams {
         vectors: u32,
         run: u32,
         period: u32,
+        mask: u32,
+        sign: u32,
     }
 }
 
 params! {
-    struct BinaryBroadcastParams {
+    struct PairParams {
         extents: [[u32; 4]; 2],
         a_strides: [[u32; 4]; 2],
         b_strides: [[u32; 4]; 2],
         elements: u32,
         first_axis: u32,
+        mask: u32,
+        sign: u32,
     }
 }
 
 pub(crate) static BINARY: Kernel = Kernel {
     name: "binary",
     body: part!("binary.wgsl"),
-    parts: &[INDEX, ARITHMETIC],
+    parts: &[INDEX, WRAP, ARITHMETIC],
     types: &[ANY_ELEMENT],
     tiles: &[],
     overrides: &[
@@ -92,12 +63,35 @@ pub(crate) static BINARY: Kernel = Kernel {
 pub(crate) static BINARY_BROADCAST: Kernel = Kernel {
     name: "binary_broadcast",
     body: part!("binary_broadcast.wgsl"),
-    parts: &[INDEX, ARITHMETIC],
+    parts: &[INDEX, PAIRS, WRAP, ARITHMETIC],
     types: &[ANY_ELEMENT],
     tiles: &[],
-    overrides: &[OPERATIONS, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
-    params: BinaryBroadcastParams::LAYOUT,
+    overrides: &[
+        Override { name: "OPERATION", values: &[0, 1, 2, 3, 4, PRELU, 6, 7, 8, 9] },
+        Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] },
+    ],
+    params: PairParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+};
+
+pub(crate) static INTEGER_BROADCAST: Kernel = Kernel {
+    name: "integer_broadcast",
+    body: part!("integer_broadcast.wgsl"),
+    parts: &[INDEX, PAIRS, WRAP],
+    types: &[TypeRole { role: "Element", allowed: &[Elem::I32, Elem::U32, Elem::I64] }],
+    overrides: &[
+        Override { name: "OPERATION", values: &[0, 1, 2, 3, 4, 5, 6, 7, 8] },
+        Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] },
+    ],
+    ..BINARY_BROADCAST
+};
+
+pub(crate) static COMPARE_BROADCAST: Kernel = Kernel {
+    name: "compare_broadcast",
+    body: part!("compare_broadcast.wgsl"),
+    parts: &[INDEX, PAIRS],
+    overrides: &[Override { name: "COMPARISON", values: &[0, 1, 2] }, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
+    ..BINARY_BROADCAST
 };
 
 /// Values of `REPEAT`: how the kernel `binary` reads the operand that may repeat.
@@ -106,57 +100,77 @@ const PER_VECTOR: u32 = 1;
 const PER_LANE: u32 = 2;
 const VECTORS: u32 = 3;
 
+/// Which kernel computes an operator, and the number that it knows it by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Operation {
+    /// `OPERATION` of `shared/arithmetic.wgsl`.
+    Arithmetic(u32),
+    /// `OPERATION` of `integer_broadcast.wgsl`.
+    Integer(u32),
+    /// `COMPARISON` of `compare_broadcast.wgsl`, and whether the operands change places.
+    Comparison(u32, bool),
+}
+
+/// The operations that only the strided kernel has.
+const STRIDED_ONLY: u32 = 8;
+
 /// Inputs 0 and 1 combined element by element into output 0, which has the shape they broadcast to.
 pub(crate) fn lower_binary(context: &LowerContext<'_>, operation: u32) -> Lowered {
-    match lower_both(context, operation) {
+    lower_operation(context, Operation::Arithmetic(operation))
+}
+
+pub(super) fn lower_operation(context: &LowerContext<'_>, operation: Operation) -> Lowered {
+    match lower_all(context, operation) {
         Ok(lowerings) => Lowered::Kernels(lowerings),
         Err(reason) => Lowered::Host(reason),
     }
 }
 
-fn lower_both(context: &LowerContext<'_>, operation: u32) -> Result<Vec<Lowering>, String> {
-    let (a, b) = (context.inputs.required(0, "A"), context.inputs.required(1, "B"));
-    let (a, b) = (a.map_err(|e| e.to_string())?, b.map_err(|e| e.to_string())?);
-    let output = &context.outputs[0];
-    let elem = context.elem(output.dtype)?;
+fn lower_all(context: &LowerContext<'_>, operation: Operation) -> Result<Vec<Lowering>, String> {
+    let operand = |index| context.inputs.required(index, "operand").map_err(|e| e.to_string());
+    let (a, b) = (operand(0)?, operand(1)?);
     if a.dtype != b.dtype {
         return Err(format!("{} and {} are mixed", a.dtype, b.dtype));
     }
-    if output.dtype.is_integer() {
-        if output.dtype.size() < 4 {
-            return Err(format!("{} wraps at {} bits, shaders at 32", output.dtype, 8 * output.dtype.size()));
-        }
-        if operation == Binary::Pow.code() {
-            return Err("shaders raise floats only".into());
-        }
-        if operation == Binary::Div.code() && b.constant.and_then(Tensor::to_i64).is_none_or(|divisors| divisors.contains(&0)) {
-            return Err("integer divisors that may be 0 need a check".into());
-        }
-    }
-    let elements = element_count(&output.shape)?;
+    let (elem, output) = (context.elem(a.dtype)?, &context.outputs[0].shape);
+    let elements = element_count(output)?;
     let vectors = elements.div_ceil(4);
     let workgroups = workgroups_1d(vectors as usize, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups);
     let workgroups = workgroups.ok_or("too many elements")?;
-    let strides = |shape: &Shape| shape.broadcast_strides(&output.shape).into_iter().map(|s| s as i64).collect();
-    let space = collapse(&output.shape, &[strides(a.shape), strides(b.shape)]);
+    let strides = |shape: &Shape| shape.broadcast_strides(output).into_iter().map(|s| s as i64).collect();
+    let space = collapse(output, &[strides(a.shape), strides(b.shape)]);
+    let (mask, sign) = width(a.dtype);
+    let variant = |kernel, overrides| Variant { kernel, types: vec![elem], tile: None, overrides };
 
     let mut lowerings = vec![];
-    if let Some(Repeating { operand, run, period }) = repeating(&space) {
-        let swapped = operand == 0;
-        let variant = Variant {
-            kernel: &BINARY,
-            types: vec![elem],
-            tile: None,
-            overrides: vec![operation, repeat_mode(elements, run, period), swapped.into(), WORKGROUP_SIZE],
-        };
+    if let Operation::Arithmetic(code @ 0..STRIDED_ONLY) = operation
+        && let Some(Repeating { operand, run, period }) = repeating(&space)
+    {
+        let overrides = vec![code, repeat_mode(elements, run, period), (operand == 0).into(), WORKGROUP_SIZE];
         let bindings = vec![Arg::Input(1 - operand), Arg::Input(operand), Arg::Output(0)];
-        lowerings.push(Lowering::single(variant, &BinaryParams { vectors, run, period }, bindings, workgroups));
+        let params = BinaryParams { vectors, run, period, mask, sign };
+        lowerings.push(Lowering::single(variant(&BINARY, overrides), &params, bindings, workgroups));
     }
-    if let Some(params) = broadcast_params(&space, elements) {
-        let variant = Variant { kernel: &BINARY_BROADCAST, types: vec![elem], tile: None, overrides: vec![operation, WORKGROUP_SIZE] };
-        lowerings.push(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), Arg::Output(0)], workgroups));
+    let (kernel, code, swapped) = match operation {
+        Operation::Arithmetic(code) => (&BINARY_BROADCAST, code, false),
+        Operation::Integer(code) => (&INTEGER_BROADCAST, code, false),
+        Operation::Comparison(code, swapped) => (&COMPARE_BROADCAST, code, swapped),
+    };
+    let (left, right) = if swapped { (1, 0) } else { (0, 1) };
+    if let Some(params) = pair_params(&space, [left, right], elements, (mask, sign)) {
+        let bindings = vec![Arg::Input(left), Arg::Input(right), Arg::Output(0)];
+        lowerings.push(Lowering::single(variant(kernel, vec![code, WORKGROUP_SIZE]), &params, bindings, workgroups));
     }
     if lowerings.is_empty() { Err(format!("{} axes broadcast differently", space.dims.len())) } else { Ok(lowerings) }
+}
+
+/// The bits of an element type in its storage, and its sign bit where the storage is wider.
+fn width(dtype: DType) -> (u32, u32) {
+    let bits = 8 * dtype.size() as u32;
+    if !dtype.is_integer() || bits >= 32 {
+        return (u32::MAX, 0);
+    }
+    ((1 << bits) - 1, if dtype.is_signed() { 1 << (bits - 1) } else { 0 })
 }
 
 /// The operand each of whose elements stands for `run` neighbours, all `period` of them over and over; the other is dense.
@@ -198,50 +212,16 @@ fn repeat_mode(elements: u32, run: u32, period: u32) -> u32 {
     }
 }
 
-fn broadcast_params(space: &Collapsed, elements: u32) -> Option<BinaryBroadcastParams> {
-    Some(BinaryBroadcastParams {
+fn pair_params(space: &Collapsed, operands: [usize; 2], elements: u32, (mask, sign): (u32, u32)) -> Option<PairParams> {
+    Some(PairParams {
         extents: dims_array(space.dims.iter().map(|&d| d as i64), 1)?,
-        a_strides: dims_array(space.strides[0].iter().copied(), 0)?,
-        b_strides: dims_array(space.strides[1].iter().copied(), 0)?,
+        a_strides: dims_array(space.strides[operands[0]].iter().copied(), 0)?,
+        b_strides: dims_array(space.strides[operands[1]].iter().copied(), 0)?,
         elements,
         first_axis: 8 - space.dims.len() as u32,
+        mask,
+        sign,
     })
-}
-
-impl Operator for Binary {
-    fn name(&self) -> &'static str {
-        match self {
-            Binary::Add => "Add",
-            Binary::Sub => "Sub",
-            Binary::Mul => "Mul",
-            Binary::Div => "Div",
-            Binary::Pow => "Pow",
-        }
-    }
-
-    fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
-        let a = inputs.expect_dtype(0, "A", NUMBERS)?;
-        let b = inputs.expect_dtype(1, "B", NUMBERS)?;
-        if a.dtype != b.dtype && *self != Binary::Pow {
-            return Err(OpError::invalid(format!("input 0 is {}, input 1 is {}; both must have one type", a.dtype, b.dtype)));
-        }
-        let shape = a.shape.broadcast(b.shape);
-        let shape = shape.ok_or_else(|| OpError::invalid(format!("{} and {} do not broadcast", a.shape, b.shape)))?;
-        Ok(vec![TensorType::new(a.dtype, shape)])
-    }
-
-    fn lower(&self, context: &LowerContext<'_>) -> Lowered {
-        lower_binary(context, self.code())
-    }
-
-    fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
-        Ok(vec![reference::binary::binary(*self, reference::input(inputs, 0), reference::input(inputs, 1))?])
-    }
-
-    /// WGSL grants `pow` the error of `exp2(y · log2(x))`, that of `log2` growing with `y`.
-    fn tolerance(&self, dtype: DType) -> Tolerance {
-        if *self == Binary::Pow { Tolerance::accumulation(dtype) } else { Tolerance::rounding(dtype) }
-    }
 }
 
 #[cfg(test)]
@@ -282,7 +262,7 @@ mod tests {
             let strides = |d: Vec<usize>| Shape::from(d).broadcast_strides(&shape).into_iter().map(|s| s as i64).collect();
             collapse(&shape, &[strides(a), strides(b)])
         };
-        assert_eq!(broadcast_params(&space(8), 256).unwrap().first_axis, 0);
-        assert!(broadcast_params(&space(9), 512).is_none());
+        assert_eq!(pair_params(&space(8), [0, 1], 256, (0, 0)).unwrap().first_axis, 0);
+        assert!(pair_params(&space(9), [0, 1], 512, (0, 0)).is_none());
     }
 }
