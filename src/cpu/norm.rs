@@ -106,8 +106,8 @@ pub(super) fn layer(op: &LayerNormalization, inputs: &[Option<&Tensor>], types: 
         }
     });
     let mut tensors = vec![Tensor::of(shape, y)];
-    let of: [fn(&(f64, f64)) -> f32; 2] = [|k| k.0 as f32, |k| k.1 as f32];
-    tensors.extend(types.iter().skip(1).zip(of).map(|(ty, of)| Tensor::of(&ty.shape, known.iter().map(of).collect())));
+    let statistics: [Vec<f32>; 2] = [known.iter().map(|k| k.0 as f32).collect(), known.iter().map(|k| k.1 as f32).collect()];
+    tensors.extend(types.iter().skip(1).zip(statistics).map(|(ty, values)| Tensor::of(&ty.shape, values)));
     Some(tensors)
 }
 

@@ -196,6 +196,10 @@ impl Operator for RmsNormalization {
         "RMSNormalization"
     }
 
+    fn output_dtype(&self, inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        inputs.get(1).copied().flatten()
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let x = inputs.expect_dtype(0, "X", FLOATS)?;
         resolve_axis(self.axis, x.shape.rank())

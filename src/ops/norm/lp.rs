@@ -3,12 +3,12 @@
 use crate::error::{OpError, Result};
 use crate::graph::{Parts, TensorType, ValueId};
 use crate::ops::reduce::{along_axis, reduced_axes};
-use crate::ops::{Binary, Cast, Clip, FLOATS, Operands, Operator, Reduce, ReduceFunction, Tolerance};
+use crate::ops::{Binary, Cast, FLOATS, Operands, Operator, Reduce, ReduceFunction, Tolerance};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
 
-/// `LpNormalization`: `x ÷ ‖x‖` along one axis; a row of zeros stays one. Input and output have the same shape.
+/// `LpNormalization`: `x ÷ ‖x‖` along one axis; a row of zeros gives NaN. Input and output have the same shape.
 ///
 /// Source: ONNX `LpNormalization`, opset 22.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,10 +66,7 @@ impl Operator for LpNormalization {
         let axes = parts.constant("axes", Tensor::vector(vec![self.axis]));
         let function = if self.l1 { ReduceFunction::L1 } else { ReduceFunction::L2 };
         let norm = parts.node("norm", reduction(function), &[x, axes])?;
-        // Nothing is smaller than the smallest number but zero, and zero by anything is zero.
-        let least = scalar(parts, "least", x, f32::MIN_POSITIVE.into())?;
-        let divisor = parts.node("divisor", Clip, &[norm, least])?;
-        let y = parts.node("quotient", Binary::Div, &[x, divisor])?;
+        let y = parts.node("quotient", Binary::Div, &[x, norm])?;
         Ok(Some(vec![narrowed(parts, y, input)?]))
     }
 
