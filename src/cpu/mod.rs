@@ -15,6 +15,8 @@ mod movement;
 mod norm;
 mod pool;
 mod reduce;
+mod resize;
+mod sampling;
 mod scratch;
 mod softmax;
 mod strided;
@@ -61,14 +63,27 @@ fn computes(op: &Op) -> bool {
         op,
         Op::Cast(_)
             | Op::CastLike(_)
+            | Op::Compress(_)
             | Op::Concat(_)
             | Op::ConstantOfShape(_)
+            | Op::EyeLike(_)
             | Op::Flatten(_)
             | Op::Gather(_)
+            | Op::GatherElements(_)
+            | Op::GatherNd(_)
             | Op::Identity(_)
+            | Op::NonZero(_)
+            | Op::OneHot(_)
             | Op::Reshape(_)
+            | Op::ReverseSequence(_)
+            | Op::ScatterElements(_)
+            | Op::ScatterNd(_)
             | Op::ShapeOf(_)
+            | Op::Size(_)
             | Op::Squeeze(_)
+            | Op::TensorScatter(_)
+            | Op::Trilu(_)
+            | Op::Unique(_)
             | Op::Unsqueeze(_)
     )
 }
@@ -84,6 +99,7 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::Conv(op) => conv::conv(op, inputs)?,
         Op::Gemm(op) => matmul::gemm(op, inputs),
         Op::GlobalPool(op) => pool::global_pool(op, inputs),
+        Op::GridSample(op) => sampling::grid_sample(op, inputs)?,
         Op::GroupNormalization(op) => norm::group(op, inputs),
         Op::InstanceNormalization(op) => norm::instance(op, inputs),
         Op::LayerNormalization(op) => norm::layer(op, inputs, outputs),
@@ -91,6 +107,7 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::MaxPool(op) => pool::max_pool(op, inputs, outputs)?,
         Op::PRelu(_) => binary::prelu(inputs),
         Op::Reduce(reduce) => reduce::reduce(reduce, inputs, &infer(op, inputs, outputs)?)?,
+        Op::Resize(op) => resize::interpolate(op, inputs, &Operands::of(inputs, outputs))?,
         Op::Softmax(op) => softmax::softmax(op, inputs)?,
         Op::Unary(op) => activation::unary(op, inputs),
         _ => None,

@@ -1,7 +1,7 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::{activation, binary, cast, classify, conv, matmul, movement, norm, pool, reduce, sampling, softmax};
+use crate::ops::{activation, binary, cast, classify, conv, det, matmul, movement, norm, pool, reduce, sampling, softmax};
 
 /// Every kernel of this crate.
 #[rustfmt::skip]
@@ -19,6 +19,7 @@ pub static KERNELS: &[&Kernel] = &[
     &conv::DIRECT,
     &conv::IMPLICIT_GEMM,
     &conv::POINTWISE,
+    &det::DET,
     &matmul::DIRECT,
     &matmul::TILED,
     &matmul::VECTOR,
