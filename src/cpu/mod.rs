@@ -20,6 +20,8 @@ mod norm;
 mod numbers;
 mod pool;
 mod reduce;
+mod resize;
+mod sampling;
 mod scratch;
 mod softmax;
 mod strided;
@@ -66,14 +68,27 @@ fn computes(op: &Op) -> bool {
         op,
         Op::Cast(_)
             | Op::CastLike(_)
+            | Op::Compress(_)
             | Op::Concat(_)
             | Op::ConstantOfShape(_)
+            | Op::EyeLike(_)
             | Op::Flatten(_)
             | Op::Gather(_)
+            | Op::GatherElements(_)
+            | Op::GatherNd(_)
             | Op::Identity(_)
+            | Op::NonZero(_)
+            | Op::OneHot(_)
             | Op::Reshape(_)
+            | Op::ReverseSequence(_)
+            | Op::ScatterElements(_)
+            | Op::ScatterNd(_)
             | Op::ShapeOf(_)
+            | Op::Size(_)
             | Op::Squeeze(_)
+            | Op::TensorScatter(_)
+            | Op::Trilu(_)
+            | Op::Unique(_)
             | Op::Unsqueeze(_)
     )
 }
@@ -93,6 +108,7 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::DeformConv(op) => deform_conv::deform_conv(op, inputs)?,
         Op::Gemm(op) => matmul::gemm(op, inputs).or_else(|| numbers::gemm(op, inputs)),
         Op::GlobalPool(op) => pool::global_pool(op, inputs),
+        Op::GridSample(op) => sampling::grid_sample(op, inputs)?,
         Op::GroupNormalization(op) => norm::group(op, inputs),
         Op::InstanceNormalization(op) => norm::instance(op, inputs),
         Op::LayerNormalization(layer) => norm::layer(layer, inputs, &infer(op, inputs, outputs)?),
@@ -103,6 +119,7 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::PRelu(_) => binary::prelu(inputs),
         Op::QLinearConv(op) => conv_integer::qlinear_conv(op, inputs)?,
         Op::Reduce(reduce) => reduce::reduce(reduce, inputs, &infer(op, inputs, outputs)?)?,
+        Op::Resize(op) => resize::interpolate(op, inputs, &Operands::of(inputs, outputs))?,
         Op::RmsNormalization(op) => norm::rms(op, inputs),
         Op::Softmax(op) => softmax::softmax(op, inputs)?,
         Op::Unary(op) => activation::unary(op, inputs),

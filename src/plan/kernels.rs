@@ -2,7 +2,7 @@
 
 use super::Kernel;
 use crate::ops::{
-    activation, arg_reduce, binary, cast, classify, conv, cumsum, matmul, movement, norm, pool, reduce, sampling, softmax, top_k,
+    activation, arg_reduce, binary, cast, classify, conv, cumsum, det, matmul, movement, norm, pool, reduce, sampling, softmax, top_k,
 };
 
 /// Every kernel of this crate.
@@ -28,6 +28,7 @@ pub static KERNELS: &[&Kernel] = &[
     &conv::TRANSPOSE_DIRECT,
     &conv::TRANSPOSE_TILED,
     &cumsum::CUMSUM,
+    &det::DET,
     &matmul::DIRECT,
     &matmul::TILED,
     &matmul::VECTOR,

@@ -122,7 +122,8 @@ mod tests {
         assert_eq!(tiled(&[0, 1]), Ok((vec![0, 2], vec![])));
         fails(tiled(&[2]), "repeats [2] must be 2 numbers from 0 on");
         fails(tiled(&[2, -1]), "from 0 on");
-        fails(tiled(&[i64::MAX, 3]), "is too large");
+        let wide = run(Tile, &[Some(&count(&[3])), Some(&list(&[i64::MAX]))]);
+        fails(wide, "is too large");
     }
 
     #[test]

@@ -35,7 +35,7 @@ fn weighted(x: &[f64], taps: &[Vec<(Option<usize>, f64)>], strides: &[usize]) ->
 }
 
 /// The elements around a position between −1 and 1, `None` for those outside, with their weights.
-fn taps(op: &GridSample, normalized: f64, extent: usize) -> Vec<(Option<usize>, f64)> {
+pub(crate) fn taps(op: &GridSample, normalized: f64, extent: usize) -> Vec<(Option<usize>, f64)> {
     let size = extent as f64;
     let (low, high) = if op.align_corners { (0.0, size - 1.0) } else { (-0.5, size - 0.5) };
     let mut at = if op.align_corners { (normalized + 1.0) / 2.0 * (size - 1.0) } else { ((normalized + 1.0) * size - 1.0) / 2.0 };
@@ -61,7 +61,7 @@ fn taps(op: &GridSample, normalized: f64, extent: usize) -> Vec<(Option<usize>, 
     match op.mode {
         Interpolation::Nearest => vec![(index(at.trunc()), 1.0)],
         Interpolation::Linear => vec![(index(first), 1.0 - t), (index(first + 1.0), t)],
-        Interpolation::Cubic => (-1..=2).map(|k| f64::from(k)).map(|k| (index(first + k), cubic(k - t))).collect(),
+        Interpolation::Cubic => (-1..=2).map(f64::from).map(|k| (index(first + k), cubic(k - t))).collect(),
     }
 }
 

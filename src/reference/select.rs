@@ -75,7 +75,8 @@ fn order<T: Element + PartialOrd>(values: &[T], shape: &Shape, axis: usize) -> V
     let [outer, inner] = [&shape[..axis], &shape[axis + 1..]].map(|dims| Shape::from(dims).elements());
     let slice = |at: usize| (0..outer * inner).map(move |i| values[(i / inner * shape[axis] + at) * inner + i % inner]);
     // A NaN comes last, and equals no other.
-    let compare = |a: &T, b: &T| a.partial_cmp(b).unwrap_or_else(|| (a != a).cmp(&(b != b)));
+    let is_nan = |value: &T| value.partial_cmp(value).is_none();
+    let compare = |a: &T, b: &T| a.partial_cmp(b).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b)));
     let compared = |&a: &usize, &b: &usize| {
         slice(a).zip(slice(b)).map(|(a, b)| compare(&a, &b)).find(|&order| order != Ordering::Equal).unwrap_or(Ordering::Equal)
     };

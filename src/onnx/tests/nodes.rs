@@ -226,7 +226,13 @@ fn resize_in_every_opset() {
         cubic.into()
     );
     rejects(11, "Resize", &["x", "", "w"], attributes("area", "half_pixel", "floor"), "mode `area` is not supported");
-    rejects(11, "Resize", &["x", "", "w"], attributes("linear", "nowhere", "floor"), "`nowhere` is not supported");
+    rejects(
+        11,
+        "Resize",
+        &["x", "", "w"],
+        attributes("linear", "nowhere", "floor"),
+        "coordinate_transformation_mode `nowhere` is not supported",
+    );
     rejects(11, "Resize", &["x", "", "w"], attributes("linear", "half_pixel", "up"), "nearest_mode `up` is not supported");
     rejects(18, "Resize", &["x", "", "w"], vec![int("antialias", 1)], "antialias with mode nearest is not supported");
 }
@@ -248,10 +254,10 @@ fn data_movement_and_sampling() {
     assert_eq!(op(16, "RoiAlign", &["x", "w", "w"], vec![int("output_width", 3)]), roi(true));
     let reverse = ReverseSequence { batch_first: true };
     assert_eq!(op(10, "ReverseSequence", &["x", "w"], vec![int("batch_axis", 0), int("time_axis", 1)]), reverse.into());
-    rejects(10, "ReverseSequence", &["x", "w"], vec![int("batch_axis", 0)], "`batch_axis` 0 and `time_axis` 0 must be 0 and 1");
+    rejects(10, "ReverseSequence", &["x", "w"], vec![int("batch_axis", 0)], "attributes `batch_axis` 0 and `time_axis` 0 must be 0 and 1");
     assert_eq!(op(9, "EyeLike", &["x"], vec![int("dtype", 6), int("k", -1)]), EyeLike { dtype: Some(DType::I32), diagonal: -1 }.into());
     assert_eq!(op(7, "Crop", &["x"], vec![ints("border", &[1, 2, 3, 0])]), Slice.into());
-    rejects(7, "Crop", &["x"], vec![ints("border", &[1, 2, -3, 0])], "must not be negative");
+    rejects(7, "Crop", &["x"], vec![ints("border", &[1, 2, -3, 0])], "attribute `border` must not be negative");
     let col2im = Col2Im { padding: Some([[0, 1].into(), [2, 1].into()]), ..Col2Im::default() };
     assert_eq!(op(18, "Col2Im", &["x", "w", "w"], vec![ints("pads", &[0, 1, 2, 1])]), col2im.into());
     rejects(18, "Col2Im", &["x", "w", "w"], vec![ints("pads", &[0, 1, 2])], "two numbers for each axis");

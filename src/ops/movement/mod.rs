@@ -42,6 +42,7 @@ pub use scatter::{ScatterElements, ScatterNd, ScatterReduction, TensorScatter};
 pub use select::{Compress, NonZero, Unique};
 pub use slice::Slice;
 pub(crate) use slice::SliceAxis;
+pub(crate) use space::Rearrangement;
 pub use space::{DepthOrder, DepthToSpace, SpaceToDepth};
 pub use split::Split;
 pub(crate) use strided_copy::{STRIDED_COPY, StridedCopy, Walk};
