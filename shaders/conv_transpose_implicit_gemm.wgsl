@@ -115,6 +115,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
 
     // Epilogue.
+    var target_pixel: array<vec4<u32>, TILE_VECTORS>;
+    for (var v = 0u; v < TILE_VECTORS; v++) {
+        target_pixel[v] = (pixel_y[v] * stride.y + phase_y) * params.out_width + pixel_x[v] * stride.x + phase_x;
+    }
     for (var r = 0u; r < TILE_ROWS; r++) {
         let m = row + r;
         if m >= params.out_channels {
@@ -125,13 +129,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             bias = Accumulator(b[group * params.out_channels + m]);
         }
         let target_slice = (map * params.out_channels + m) * params.out_depth + slice % params.out_depth;
-        let start = (target_slice * params.out_height + phase_y) * params.out_width + phase_x;
+        let start = target_slice * params.out_height * params.out_width;
         for (var v = 0u; v < TILE_VECTORS; v++) {
             let value = Element4(sum[r * TILE_VECTORS + v] + bias);
-            let at = start + pixel_y[v] * stride.y * params.out_width + pixel_x[v] * stride.x;
             for (var j = 0u; j < 4u; j++) {
                 if first + (v * 4u + j) * WORKGROUP_SIZE < rows * columns {
-                    y[at[j]] = value[j];
+                    y[start + target_pixel[v][j]] = value[j];
                 }
             }
         }

@@ -120,6 +120,32 @@ fn convolutions_and_windows() {
 }
 
 #[test]
+fn relatives_of_convolution() {
+    let shared = || vec![ints("strides", &[2, 1]), ints("pads", &[0, 1, 2, 3]), int("group", 2)];
+    let padding = Padding::Explicit { before: [0, 1].into(), after: [2, 3].into() };
+    let conv = Conv { stride: Some([2, 1].into()), padding, groups: 2, ..Conv::default() };
+    let attributes = [shared(), vec![ints("output_padding", &[1, 0]), ints("output_shape", &[9, 7])]].concat();
+    let expected = ConvTranspose {
+        stride: conv.stride,
+        padding,
+        output_padding: Some([1, 0].into()),
+        output_size: Some([9, 7].into()),
+        groups: 2,
+        ..ConvTranspose::default()
+    };
+    assert_eq!(op(11, "ConvTranspose", &["x", "w"], attributes), expected.into());
+    assert_eq!(op(22, "ConvTranspose", &["x", "w"], vec![]), ConvTranspose::default().into());
+    assert_eq!(op(10, "ConvInteger", &["x", "w"], shared()), ConvInteger { conv }.into());
+    let inputs = ["x", "w", "w", "w", "w", "w", "w", "w"];
+    assert_eq!(op(10, "QLinearConv", &inputs, shared()), QLinearConv { conv }.into());
+    let groups = [shared(), vec![int("offset_group", 3)]].concat();
+    assert_eq!(op(19, "DeformConv", &["x", "w", "w"], groups), DeformConv { conv, offset_groups: 3 }.into());
+    assert_eq!(op(22, "DeformConv", &["x", "w", "w"], vec![]), DeformConv::default().into());
+    rejects(10, "QLinearConv", &inputs, vec![ints("kernel_shape", &[5, 3])], "attribute `kernel_shape` [5, 3] does not fit the weight");
+    rejects(19, "DeformConv", &["x", "w", "w"], vec![int("offset_group", 0)], "attribute `offset_group` must be at least 1, got 0");
+}
+
+#[test]
 fn normalizations() {
     let inputs = ["x", "w", "w", "w", "w"];
     let batch = |training| BatchNormalization { eps: 1e-5, momentum: 0.9, training }.into();
