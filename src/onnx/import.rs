@@ -11,7 +11,7 @@ use super::sort::{Unordered, execution_order};
 use super::tensor::{TensorProblem, decode, dtype};
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Node, TensorType, Value, ValueId};
-use crate::ops::Op;
+use crate::ops::{Op, QLinearFunction};
 use crate::shape::Shape;
 use crate::tensor::{DType, Tensor};
 
@@ -242,9 +242,10 @@ impl<'a> Importer<'a, '_> {
             kept_inputs: inputs.len(),
             kept_outputs: proto.output.len(),
         };
-        let op = match is_onnx(&proto.domain) {
-            true => ops::read(&proto.op_type, &mut reader),
-            false => Err("operator is not supported".into()),
+        let op = match proto.domain.as_str() {
+            domain if is_onnx(domain) => ops::read(&proto.op_type, &mut reader),
+            ops::microsoft::DOMAIN => ops::microsoft::read(&proto.op_type, &mut reader),
+            _ => Err("operator is not supported".into()),
         };
         let NodeReader { added, prepended, kept_inputs, kept_outputs, inputs: read, .. } = reader;
         let op = match op {
@@ -320,6 +321,11 @@ fn output_dtype(op: &Op, inputs: &[Input], index: usize) -> Option<DType> {
         (Op::Cast(cast), _) => Some(cast.to),
         (Op::Classify(_) | Op::Comparison(_), _) => Some(DType::Bool),
         (Op::CastLike(_) | Op::Where(_), _) => input(1),
+        (Op::DequantizeLinear(op), _) => op.output.or(input(1)),
+        (Op::DynamicQuantizeLinear(_), 1) => Some(DType::F32),
+        (Op::DynamicQuantizeLinear(_), _) => Some(DType::U8),
+        (Op::QLinear(op), _) if matches!(op.function, QLinearFunction::Concat(_)) => input(2),
+        (Op::QuantizeLinear(op), _) => input(2).or(op.output).or(if inputs.len() < 3 { Some(DType::U8) } else { None }),
         (Op::ConstantOfShape(constant), _) => Some(constant.value.dtype()),
         (Op::ShapeOf(_), _) | (Op::MaxPool(_), 1) => Some(DType::I64),
         _ => input(0),

@@ -6,11 +6,13 @@ pub(crate) mod cast;
 pub(crate) mod classify;
 pub(crate) mod constant;
 pub(crate) mod conv;
+pub(crate) mod image_scaler;
 pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod movement;
 pub(crate) mod norm;
 pub(crate) mod pool;
+pub(crate) mod quantize;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
 pub(crate) mod tile;
@@ -24,11 +26,13 @@ pub use cast::{Cast, CastLike};
 pub use classify::Classify;
 pub use constant::{ConstantOfShape, ShapeOf};
 pub use conv::Conv;
+pub use image_scaler::ImageScaler;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use matmul::{Gemm, MatMul};
 pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
 pub use norm::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
 pub use pool::{AveragePool, GlobalPool, MaxPool, PoolKind};
+pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QLinear, QLinearFunction, QuantizeLinear};
 pub use reduce::{Reduce, ReduceFunction};
 pub use softmax::Softmax;
 pub use window::{Padding, Placement, Spatial, Window};
@@ -58,8 +62,9 @@ macro_rules! ops {
 }
 
 ops! {
-    AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat, ConstantOfShape, Conv, Expand, Flatten, Gather, Gemm,
-    GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, Not, PRelu, Pad,
+    AveragePool, BatchNormalization, Binary, Cast, CastLike, Classify, Clip, Comparison, Concat, ConstantOfShape, Conv,
+    DequantizeLinear, DynamicQuantizeLinear, Expand, Flatten, Gather, Gemm, GlobalPool, GroupNormalization, Identity,
+    ImageScaler, InstanceNormalization, LayerNormalization, MatMul, MaxPool, Not, PRelu, Pad, QLinear, QuantizeLinear,
     Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze, Variadic, Where,
 }
 

@@ -1,7 +1,7 @@
 //! The list of every kernel, which the shader tests walk.
 
 use super::Kernel;
-use crate::ops::{activation, binary, cast, classify, conv, matmul, movement, norm, pool, reduce, softmax};
+use crate::ops::{activation, binary, cast, classify, conv, matmul, movement, norm, pool, quantize, reduce, softmax};
 
 /// Every kernel of this crate.
 #[rustfmt::skip]
@@ -33,6 +33,8 @@ pub static KERNELS: &[&Kernel] = &[
     &pool::GLOBAL_MAX_POOL,
     &pool::MAX_POOL,
     &pool::MAX_POOL_INDICES,
+    &quantize::DEQUANTIZE,
+    &quantize::QUANTIZE,
     &reduce::REDUCE_ROWS,
     &reduce::REDUCE_STRIDED,
     &softmax::SOFTMAX_ROWS,

@@ -13,6 +13,7 @@ mod matmul;
 mod movement;
 mod norm;
 mod pool;
+mod quantize;
 mod random;
 mod reduce;
 mod resize;

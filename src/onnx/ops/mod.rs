@@ -5,8 +5,10 @@
 
 mod arithmetic;
 mod legacy;
+pub(super) mod microsoft;
 mod movement;
 mod norm;
+mod quantization;
 mod window;
 
 use std::ops::RangeInclusive;
@@ -14,7 +16,8 @@ use std::ops::RangeInclusive;
 use super::attributes::Attributes;
 use super::external::ExternalData;
 use crate::ops::{
-    Binary, Classify, Clip, Comparison, Expand, Identity, MatMul, Not, Op, PRelu, PoolKind, ReduceFunction, Unary, Variadic, Where,
+    Binary, Classify, Clip, Comparison, DynamicQuantizeLinear, Expand, Identity, MatMul, Not, Op, PRelu, PoolKind, ReduceFunction, Unary,
+    Variadic, Where,
 };
 use crate::tensor::{DType, Tensor};
 
@@ -126,8 +129,10 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Conv" => (2..=3, 1, window::conv),
         "Cos" => (1..=1, 1, |_| Ok(Unary::Cos.into())),
         "Cosh" => (1..=1, 1, |_| Ok(Unary::Cosh.into())),
+        "DequantizeLinear" => (2..=3, 1, quantization::dequantize),
         "Div" => (2..=2, 1, |_| Ok(Binary::Div.into())),
         "Dropout" => (1..=3, 2, movement::dropout),
+        "DynamicQuantizeLinear" => (1..=1, 3, |_| Ok(DynamicQuantizeLinear.into())),
         "Elu" => (1..=1, 1, arithmetic::elu),
         "Equal" => (2..=2, 1, |_| Ok(Comparison::Equal.into())),
         "Erf" => (1..=1, 1, |_| Ok(Unary::Erf.into())),
@@ -146,6 +151,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "HardSigmoid" => (1..=1, 1, arithmetic::hard_sigmoid),
         "HardSwish" => (1..=1, 1, |_| Ok(Unary::HardSwish.into())),
         "Identity" => (1..=1, 1, |_| Ok(Identity.into())),
+        "ImageScaler" => (1..=1, 1, arithmetic::image_scaler),
         "InstanceNormalization" => (3..=3, 1, norm::instance),
         "IsInf" => (1..=1, 1, arithmetic::is_inf),
         "IsNaN" => (1..=1, 1, |_| Ok(Classify::Nan.into())),
@@ -170,6 +176,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Pad" => (1..=4, 1, movement::pad),
         "ParametricSoftplus" => (1..=1, 1, arithmetic::parametric_softplus),
         "Pow" => (2..=2, 1, |_| Ok(Binary::Pow.into())),
+        "QuantizeLinear" => (2..=3, 1, quantization::quantize),
         "Reciprocal" => (1..=1, 1, |_| Ok(Unary::Reciprocal.into())),
         "ReduceMax" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Max, 18)),
         "ReduceMean" => (1..=2, 1, |node| norm::reduce(node, ReduceFunction::Mean, 18)),
@@ -210,7 +217,16 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
 
 /// Reads a node of the ONNX domain strictly: counts of inputs and outputs, and every attribute.
 pub(super) fn read(op_type: &str, node: &mut NodeReader<'_>) -> Result<Op, String> {
-    let Row { inputs, outputs, build } = row(op_type).ok_or("operator is not supported")?;
+    read_row(row(op_type), node, |node| legacy::adapt(op_type, node))
+}
+
+/// Reads a node by its row, once it is in a form that the row knows.
+fn read_row(
+    row: Option<Row>,
+    node: &mut NodeReader<'_>,
+    adapt: impl FnOnce(&mut NodeReader<'_>) -> Result<(), String>,
+) -> Result<Op, String> {
+    let Row { inputs, outputs, build } = row.ok_or("operator is not supported")?;
     let (given, named) = (node.inputs.len(), node.outputs.len());
     if !inputs.contains(&given) {
         let few = if given < *inputs.start() { format!("at least {}", inputs.start()) } else { format!("at most {}", inputs.end()) };
@@ -219,7 +235,7 @@ pub(super) fn read(op_type: &str, node: &mut NodeReader<'_>) -> Result<Op, Strin
     if named > outputs {
         return Err(format!("has {named} outputs, at most {outputs} are supported"));
     }
-    legacy::adapt(op_type, node)?;
+    adapt(node)?;
     let op = build(node)?;
     std::mem::replace(&mut node.attributes, Attributes::new(&[])).finish()?;
     Ok(op)
