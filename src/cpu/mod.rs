@@ -6,6 +6,7 @@
 mod activation;
 mod arg_reduce;
 mod binary;
+mod cast;
 mod conv;
 mod conv_integer;
 mod conv_transpose;
@@ -19,6 +20,7 @@ mod movement;
 mod norm;
 mod numbers;
 mod pool;
+mod quantize;
 mod reduce;
 mod resize;
 mod sampling;
@@ -49,11 +51,15 @@ const CHUNK: usize = 1 << 14;
 /// # Errors
 /// What the reference finds wrong with the elements, such as an index out of range.
 pub(crate) fn evaluate(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<Tensor>, OpError> {
+    let half = inputs.iter().flatten().any(|t| t.dtype() == DType::F16);
     let fast = match movement::evaluate(op, inputs, outputs)? {
         Some(tensors) => Some(tensors),
+        None if matches!(op, Op::Cast(_)) => cast::cast(op, inputs),
         None if matches!(op, Op::Where(_)) => binary::select(inputs),
         None if !computes(op) => None,
-        None if inputs.iter().flatten().any(|t| t.dtype() == DType::F16) => compute_f16(op, inputs, outputs)?,
+        // A quotient of halves is one before it is quantized.
+        None if half && matches!(op, Op::QuantizeLinear(_)) => None,
+        None if half => compute_f16(op, inputs, outputs)?,
         None => compute(op, inputs, outputs)?,
     };
     match fast {
@@ -117,7 +123,9 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::MatMul(_) => matmul::matmul(inputs).or_else(|| numbers::matmul(inputs)),
         Op::MaxPool(op) => pool::max_pool(op, inputs, outputs)?,
         Op::PRelu(_) => binary::prelu(inputs),
+        Op::DequantizeLinear(op) => quantize::dequantize(op, inputs),
         Op::QLinearConv(op) => conv_integer::qlinear_conv(op, inputs)?,
+        Op::QuantizeLinear(quantize) => quantize::quantize(quantize, inputs, infer(op, inputs, outputs)?[0].dtype),
         Op::Reduce(reduce) => reduce::reduce(reduce, inputs, &infer(op, inputs, outputs)?)?,
         Op::Resize(op) => resize::interpolate(op, inputs, &Operands::of(inputs, outputs))?,
         Op::RmsNormalization(op) => norm::rms(op, inputs),

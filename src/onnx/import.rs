@@ -242,9 +242,10 @@ impl<'a> Importer<'a, '_> {
             kept_inputs: inputs.len(),
             kept_outputs: proto.output.len(),
         };
-        let op = match is_onnx(&proto.domain) {
-            true => ops::read(&proto.op_type, &mut reader),
-            false => Err("operator is not supported".into()),
+        let op = match proto.domain.as_str() {
+            domain if is_onnx(domain) => ops::read(&proto.op_type, &mut reader),
+            ops::microsoft::DOMAIN => ops::microsoft::read(&proto.op_type, &mut reader),
+            _ => Err("operator is not supported".into()),
         };
         let NodeReader { added, prepended, kept_inputs, kept_outputs, inputs: read, .. } = reader;
         let op = match op {

@@ -13,11 +13,13 @@ pub(crate) mod cumsum;
 pub(crate) mod det;
 pub(crate) mod dropout;
 pub(crate) mod einsum;
+pub(crate) mod image_scaler;
 pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod movement;
 pub(crate) mod norm;
 pub(crate) mod pool;
+pub(crate) mod quantize;
 pub(crate) mod reduce;
 pub(crate) mod sampling;
 pub(crate) mod softmax;
@@ -39,6 +41,7 @@ pub use cumsum::CumSum;
 pub use det::Det;
 pub use dropout::Dropout;
 pub use einsum::Einsum;
+pub use image_scaler::ImageScaler;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use matmul::{Gemm, MatMul, MatMulInteger, QLinearMatMul};
 pub use movement::{
@@ -51,6 +54,7 @@ pub use norm::{
     MeanVarianceNormalization, RmsNormalization,
 };
 pub use pool::{AveragePool, GlobalLpPool, GlobalPool, LpPool, MaxPool, MaxUnpool, PoolKind};
+pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QLinear, QLinearFunction, QuantizeLinear};
 pub use reduce::{Reduce, ReduceFunction};
 pub use sampling::{AffineGrid, Col2Im, GridPadding, GridSample, Interpolation, NonMaxSuppression, RoiAlign, RoiPool};
 pub use softmax::{Hardmax, Softmax};
@@ -84,13 +88,14 @@ macro_rules! ops {
 ops! {
     AffineGrid, ArgReduce, Attention, AveragePool, BatchNormalization, Binary, Cast, CastLike, CenterCropPad,
     Classify, Clip, Col2Im, Comparison, Compress, Concat, ConstantOfShape, Conv, ConvInteger, ConvTranspose, CumSum,
-    DeformConv, DepthToSpace, Det, Dropout, Einsum, Expand, EyeLike, Flatten, Gather, GatherElements, GatherNd, Gemm,
-    GlobalLpPool, GlobalPool, GridSample, GroupNormalization, Hardmax, Identity, InstanceNormalization,
-    LayerNormalization, LocalResponseNormalization, LpNormalization, LpPool, MatMul, MatMulInteger, MaxPool,
-    MaxUnpool, MeanVarianceNormalization, NonMaxSuppression, NonZero, Not, OneHot, PRelu, Pad, QLinearConv,
-    QLinearMatMul, Range, Reduce, Reshape, Resize, ReverseSequence, RmsNormalization, RoiAlign, RotaryEmbedding,
-    ScatterElements, ScatterNd, ShapeOf, Size, Slice, Softmax, SpaceToDepth, Split, Squeeze, TensorScatter, Tile,
-    TopK, Transpose, Trilu, Unary, Unique, Unsqueeze, Variadic, Where,
+    DeformConv, DepthToSpace, DequantizeLinear, Det, Dropout, DynamicQuantizeLinear, Einsum, Expand, EyeLike, Flatten,
+    Gather, GatherElements, GatherNd, Gemm, GlobalLpPool, GlobalPool, GridSample, GroupNormalization, Hardmax,
+    Identity, ImageScaler, InstanceNormalization, LayerNormalization, LocalResponseNormalization, LpNormalization,
+    LpPool, MatMul, MatMulInteger, MaxPool, MaxUnpool, MeanVarianceNormalization, NonMaxSuppression, NonZero, Not,
+    OneHot, PRelu, Pad, QLinear, QLinearConv, QLinearMatMul, QuantizeLinear, Range, Reduce, Reshape, Resize,
+    ReverseSequence, RmsNormalization, RoiAlign, RotaryEmbedding, ScatterElements, ScatterNd, ShapeOf, Size, Slice,
+    Softmax, SpaceToDepth, Split, Squeeze, TensorScatter, Tile, TopK, Transpose, Trilu, Unary, Unique, Unsqueeze,
+    Variadic, Where,
 }
 
 impl Op {

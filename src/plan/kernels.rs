@@ -2,7 +2,8 @@
 
 use super::Kernel;
 use crate::ops::{
-    activation, arg_reduce, binary, cast, classify, conv, cumsum, det, matmul, movement, norm, pool, reduce, sampling, softmax, top_k,
+    activation, arg_reduce, binary, cast, classify, conv, cumsum, det, matmul, movement, norm, pool, quantize, reduce, sampling, softmax,
+    top_k,
 };
 
 /// Every kernel of this crate.
@@ -60,6 +61,8 @@ pub static KERNELS: &[&Kernel] = &[
     &pool::MAX_POOL,
     &pool::MAX_POOL_INDICES,
     &pool::MAX_UNPOOL,
+    &quantize::DEQUANTIZE,
+    &quantize::QUANTIZE,
     &reduce::REDUCE_MEAN_INTEGERS,
     &reduce::REDUCE_ROWS,
     &reduce::REDUCE_STRIDED,

@@ -126,6 +126,14 @@ pub(crate) fn classify(op: Classify, x: &Tensor) -> Tensor {
     Tensor::of(x.shape(), x.to_f64().into_iter().map(is).collect())
 }
 
+/// `y[n, c, h, w] = scale · x[n, c, h, w] + bias[c]`
+pub(crate) fn image_scaler(x: &Tensor, scale: f32, bias: &[f32]) -> Tensor {
+    let map: usize = x.shape()[2..].iter().product();
+    let channel = |i: usize| i / map % bias.len();
+    let values = x.to_f64().into_iter().enumerate().map(|(i, x)| f64::from(scale) * x + f64::from(bias[channel(i)]));
+    rounded(x, x.shape(), values.collect())
+}
+
 /// erf by its Taylor series near 0 and 1 − erfc beyond: NIST DLMF 7.6.1.
 pub(crate) fn erf(x: f64) -> f64 {
     let a = x.abs();
@@ -267,6 +275,12 @@ mod tests {
         assert_eq!(of(Classify::Infinite { positive: true, negative: true }), [false, true, true, false]);
         assert_eq!(of(Classify::Infinite { positive: false, negative: true }), [false, false, true, false]);
         assert_eq!(of(Classify::Infinite { positive: true, negative: false }), [false, true, false, false]);
+    }
+
+    #[test]
+    fn images_are_scaled_by_channel() {
+        let x = Tensor::new([2, 2, 1, 1], vec![1f32, 2.0, 3.0, 4.0]).unwrap();
+        assert_eq!(image_scaler(&x, 2.0, &[0.5, -1.0]).data::<f32>().unwrap(), [2.5, 3.0, 6.5, 7.0]);
     }
 
     #[test]

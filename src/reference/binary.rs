@@ -15,8 +15,8 @@ pub(crate) fn binary(op: Binary, a: &Tensor, b: &Tensor) -> Tensor {
         let values = pairs.map(|(i, j)| integer(op, a_values[i], b_values[j], bits)).collect();
         return from_integers(a.dtype(), &shape, values);
     }
-    if let Some(whole) = Binary::whole_exponent(op, b, a.dtype()) {
-        return binary(op, a, &whole);
+    if op == Binary::Pow && a.dtype().is_integer() {
+        return power_of_integers(a, b, &shape);
     }
     let (a_values, b_values) = (a.to_f64(), b.to_f64());
     let values = pairs.map(|(i, j)| real(op, a_values[i], b_values[j])).collect();
@@ -150,6 +150,19 @@ fn integer(op: Binary, a: i128, b: i128, bits: i128) -> i128 {
         Binary::ShiftLeft => a << b,
         Binary::ShiftRight => a >> b,
     }
+}
+
+/// Integers to powers that need not be whole: those that are wrap, the others are truncated and saturated.
+fn power_of_integers(a: &Tensor, b: &Tensor, shape: &Shape) -> Tensor {
+    let convert = |dtype, values: Vec<f64>| Tensor::from_f64(dtype, [values.len()], values).expect("one value an element");
+    let (bases, exponents) = (integers(a).unwrap_or_default(), b.to_f64());
+    let whole = convert(a.dtype(), exponents.clone());
+    let is_whole: Vec<bool> = whole.to_f64().iter().zip(&exponents).map(|(whole, exponent)| whole == exponent).collect();
+    let whole = integers(&whole).unwrap_or_default();
+    let powers = pairs(a.shape(), b.shape(), shape).map(|(i, j)| (bases[i] as f64).powf(exponents[j])).collect();
+    let powers = integers(&convert(a.dtype(), powers)).unwrap_or_default();
+    let choose = |((i, j), power)| if is_whole[j] { integer_power(bases[i], whole[j]) } else { power };
+    from_integers(a.dtype(), shape, pairs(a.shape(), b.shape(), shape).zip(powers).map(choose).collect())
 }
 
 /// By squaring; negative exponents truncate toward zero as a division would, and 0 to them is 0.

@@ -291,9 +291,15 @@ fn powers_of_integers() {
         case(Binary::Pow).runtime(to_dtype(&bases(), dtype)).constant(Tensor::scalar(3f32)).check();
     }
     case(Binary::Pow).runtime(Tensor::vector(vec![3u32, 5, 0])).runtime(Tensor::vector(vec![3i32, -1, 2])).check();
-    // What a fractional power truncates to, f32 cannot tell.
-    case(Binary::Pow).runtime(bases()).runtime(Tensor::scalar(1.5f32)).check_on_cpu();
-    case(Binary::Pow).runtime(Tensor::vector(vec![9i64, 16])).constant(Tensor::scalar(0.5f32)).check_on_cpu();
+    for dtype in [DType::I32, DType::I64, DType::U8, DType::I8] {
+        let roots = || to_dtype(&Tensor::vector(vec![9f32, 16.0, 27.0, 100.0, 2.0, 0.0]), dtype);
+        for exponent in [0.5f32, 1.5, 3.0, 0.0, 2.0] {
+            case(Binary::Pow).runtime(roots()).runtime(Tensor::scalar(exponent)).check();
+        }
+        case(Binary::Pow).runtime(roots()).constant(Tensor::vector(vec![0.5f32, 2.0, 1.0 / 3.0, 0.25, 7.0, -1.0])).check();
+        case(Binary::Pow).runtime(roots()).runtime(to_f16(&Tensor::vector(vec![0.5f32, 2.0, 0.25, 0.75, -2.0, 3.0]))).check();
+    }
+    case(Binary::Pow).runtime(bases()).runtime(Tensor::scalar(2f64)).check_on_cpu();
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod matmul;
 mod movement;
 mod norm;
 mod pool;
+mod quantize;
 mod quantized;
 mod random;
 mod rearrange;

@@ -2,7 +2,7 @@
 
 use super::super::tensor::dtype;
 use super::{Clip, NodeReader, Unary};
-use crate::ops::{Binary, Cast, CastLike, Classify, Einsum, GeluApproximation, Gemm, Op};
+use crate::ops::{Binary, Cast, CastLike, Classify, Einsum, GeluApproximation, Gemm, ImageScaler, Op};
 
 pub(super) fn leaky_relu(node: &mut NodeReader<'_>) -> Result<Op, String> {
     let alpha = node.attributes.float("alpha")?.unwrap_or(0.01);
@@ -67,6 +67,12 @@ pub(super) fn scaled_tanh(node: &mut NodeReader<'_>) -> Result<Op, String> {
 pub(super) fn parametric_softplus(node: &mut NodeReader<'_>) -> Result<Op, String> {
     let [alpha, beta] = floats(node, ["alpha", "beta"], [1.0, 1.0])?;
     Ok(Unary::ParametricSoftplus { alpha, beta }.into())
+}
+
+pub(super) fn image_scaler(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let [scale] = floats(node, ["scale"], [1.0])?;
+    let bias = node.attributes.floats("bias")?.ok_or("attribute `bias` is missing")?.to_vec();
+    Ok(ImageScaler { scale, bias }.into())
 }
 
 pub(super) fn modulo(node: &mut NodeReader<'_>) -> Result<Op, String> {

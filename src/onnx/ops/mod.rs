@@ -6,8 +6,10 @@
 mod arithmetic;
 mod attention;
 mod legacy;
+pub(super) mod microsoft;
 mod movement;
 mod norm;
+mod quantization;
 mod resize;
 mod sampling;
 mod window;
@@ -17,8 +19,8 @@ use std::ops::RangeInclusive;
 use super::attributes::Attributes;
 use super::external::ExternalData;
 use crate::ops::{
-    Binary, Classify, Clip, Comparison, Det, Expand, Identity, MatMul, MatMulInteger, NonZero, Not, Op, PRelu, PoolKind, QLinearMatMul,
-    Range, ReduceFunction, Size, Tile, Unary, Variadic, Where,
+    Binary, Classify, Clip, Comparison, Det, DynamicQuantizeLinear, Expand, Identity, MatMul, MatMulInteger, NonZero, Not, Op, PRelu,
+    PoolKind, QLinearMatMul, Range, ReduceFunction, Size, Tile, Unary, Variadic, Where,
 };
 use crate::tensor::{DType, Tensor};
 
@@ -143,9 +145,11 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "CumSum" => (2..=2, 1, norm::cumsum),
         "DeformConv" => (3..=5, 1, window::deform_conv),
         "DepthToSpace" => (1..=1, 1, movement::depth_to_space),
+        "DequantizeLinear" => (2..=3, 1, quantization::dequantize),
         "Det" => (1..=1, 1, |_| Ok(Det.into())),
         "Div" => (2..=2, 1, |_| Ok(Binary::Div.into())),
         "Dropout" => (1..=3, 2, norm::dropout),
+        "DynamicQuantizeLinear" => (1..=1, 3, |_| Ok(DynamicQuantizeLinear.into())),
         "Einsum" => (1..=MANY, 1, arithmetic::einsum),
         "Elu" => (1..=1, 1, arithmetic::elu),
         "Equal" => (2..=2, 1, |_| Ok(Comparison::Equal.into())),
@@ -171,6 +175,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "HardSwish" => (1..=1, 1, |_| Ok(Unary::HardSwish.into())),
         "Hardmax" => (1..=1, 1, norm::hardmax),
         "Identity" => (1..=1, 1, |_| Ok(Identity.into())),
+        "ImageScaler" => (1..=1, 1, arithmetic::image_scaler),
         "InstanceNormalization" => (3..=3, 1, norm::instance),
         "IsInf" => (1..=1, 1, arithmetic::is_inf),
         "IsNaN" => (1..=1, 1, |_| Ok(Classify::Nan.into())),
@@ -206,6 +211,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Pow" => (2..=2, 1, |_| Ok(Binary::Pow.into())),
         "QLinearConv" => (8..=9, 1, window::qlinear_conv),
         "QLinearMatMul" => (8..=8, 1, |_| Ok(QLinearMatMul.into())),
+        "QuantizeLinear" => (2..=3, 1, quantization::quantize),
         "RMSNormalization" => (2..=2, 1, norm::rms),
         "Range" => (3..=3, 1, |_| Ok(Range.into())),
         "Reciprocal" => (1..=1, 1, |_| Ok(Unary::Reciprocal.into())),
@@ -269,7 +275,16 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
 
 /// Reads a node of the ONNX domain strictly: counts of inputs and outputs, and every attribute.
 pub(super) fn read(op_type: &str, node: &mut NodeReader<'_>) -> Result<Op, String> {
-    let Row { inputs, outputs, build } = row(op_type).ok_or("operator is not supported")?;
+    read_row(row(op_type), node, |node| legacy::adapt(op_type, node))
+}
+
+/// Reads a node by its row, once it is in a form that the row knows.
+fn read_row(
+    row: Option<Row>,
+    node: &mut NodeReader<'_>,
+    adapt: impl FnOnce(&mut NodeReader<'_>) -> Result<(), String>,
+) -> Result<Op, String> {
+    let Row { inputs, outputs, build } = row.ok_or("operator is not supported")?;
     let (given, named) = (node.inputs.len(), node.outputs.len());
     if !inputs.contains(&given) {
         let few = if given < *inputs.start() { format!("at least {}", inputs.start()) } else { format!("at most {}", inputs.end()) };
@@ -278,7 +293,7 @@ pub(super) fn read(op_type: &str, node: &mut NodeReader<'_>) -> Result<Op, Strin
     if named > outputs {
         return Err(format!("has {named} outputs, at most {outputs} are supported"));
     }
-    legacy::adapt(op_type, node)?;
+    adapt(node)?;
     let op = build(node)?;
     std::mem::replace(&mut node.attributes, Attributes::new(&[])).finish()?;
     Ok(op)

@@ -58,6 +58,56 @@ fn activations_have_the_defaults_of_the_standard() {
 }
 
 #[test]
+fn elementwise_operators_read_their_attributes() {
+    assert_eq!(op(22, "Elu", &["x"], vec![]), Unary::Elu { alpha: 1.0 }.into());
+    assert_eq!(op(12, "Celu", &["x"], vec![float("alpha", 2.0)]), Unary::Celu { alpha: 2.0 }.into());
+    assert_eq!(op(22, "Selu", &["x"], vec![]), Unary::Selu { alpha: 1.673_263_2, gamma: 1.050_701 }.into());
+    assert_eq!(op(9, "Shrink", &["x"], vec![float("lambd", 1.5)]), Unary::Shrink { lambda: 1.5, bias: 0.0 }.into());
+    assert_eq!(op(24, "Swish", &["x"], vec![]), Unary::Swish { alpha: 1.0 }.into());
+    assert_eq!(op(22, "ThresholdedRelu", &["x"], vec![]), Unary::ThresholdedRelu { alpha: 1.0 }.into());
+    assert_eq!(op(7, "Affine", &["x"], vec![float("beta", 2.0)]), Unary::Affine { alpha: 1.0, beta: 2.0 }.into());
+    assert_eq!(op(13, "Mod", &["x", "w"], vec![int("fmod", 1)]), Binary::Mod { fmod: true }.into());
+    assert_eq!(op(11, "BitShift", &["x", "w"], vec![string("direction", "RIGHT")]), Binary::ShiftRight.into());
+    rejects(11, "BitShift", &["x", "w"], vec![], "attribute `direction` is missing");
+    let positive = Classify::Infinite { positive: true, negative: false };
+    assert_eq!(op(20, "IsInf", &["x"], vec![int("detect_negative", 0)]), positive.into());
+    // The type of an input is known, so the input is not needed.
+    assert_eq!(op(15, "CastLike", &["x", "w"], vec![]), Cast { to: DType::F32 }.into());
+    for name in ["Max", "Min", "Sum", "Mean"] {
+        assert_eq!(op(13, name, &["x", "w", "x"], vec![]).name(), name);
+    }
+}
+
+#[test]
+fn quantization_reads_its_attributes() {
+    let attributes = vec![int("axis", 2), int("block_size", 3), int("output_dtype", 5), int("precision", 10), int("saturate", 1)];
+    let expected = QuantizeLinear { axis: 2, block_size: 3, output: Some(DType::I16), precision: Some(DType::F16) };
+    assert_eq!(op(24, "QuantizeLinear", &["x", "w"], attributes), expected.into());
+    assert_eq!(op(10, "DequantizeLinear", &["x", "w"], vec![]), DequantizeLinear::default().into());
+    rejects(24, "QuantizeLinear", &["x", "w"], vec![int("output_dtype", 17)], "attribute `output_dtype`: element type float8e4m3fn is not");
+    rejects(24, "QuantizeLinear", &["x", "w"], vec![int("precision", 6)], "attribute `precision` i32 is not supported");
+}
+
+#[test]
+fn quantized_operators_are_of_another_domain() {
+    let read = |name: &str, inputs: &[&str], attributes| {
+        let quantized = NodeProto { domain: "com.microsoft".into(), ..node(name, inputs, &["y"], attributes) };
+        let mut model = model_of(12, vec![quantized]);
+        model.graph.as_mut().unwrap().initializer = vec![weights("w", &[1, 4, 3, 3], &[0.5; 36])];
+        load(&model)
+    };
+    let graph = read("QLinearAdd", &["x", "w", "w", "x", "w", "w", "w"], vec![]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(graph.nodes()[0].op, QLinear { function: QLinearFunction::Add }.into());
+    let graph = read("QLinearConcat", &["w", "w", "x", "w", "w"], vec![int("axis", 1)]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(graph.nodes()[0].op, QLinear { function: QLinearFunction::Concat(Concat { axis: 1 }) }.into());
+    let fails = |name, inputs: &[&str], attributes| read(name, inputs, attributes).unwrap_err().to_string();
+    let message = fails("QLinearGlobalAveragePool", &["x", "w", "w", "w"], vec![int("channels_last", 1)]);
+    assert!(message.contains("(com.microsoft.QLinearGlobalAveragePool): attribute `channels_last` 1 is not supported"), "{message}");
+    let message = fails("QLinearSoftmax", &["x", "w"], vec![]);
+    assert!(message.contains("operator is not supported"), "{message}");
+}
+
+#[test]
 fn attributes_of_the_wrong_type_are_errors() {
     rejects(17, "LeakyRelu", &["x"], vec![int("alpha", 1)], "attribute `alpha` must be a float, got an integer");
     rejects(17, "Flatten", &["x"], vec![ints("axis", &[1])], "attribute `axis` must be an integer, got a list of integers");

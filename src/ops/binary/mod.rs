@@ -19,13 +19,14 @@ use crate::error::OpError;
 use crate::graph::{Parts, TensorType, ValueId};
 use crate::ops::{Cast, Operand, Operands, Operator, Tolerance};
 use crate::plan::{LowerContext, Lowered};
-use crate::reference::{self, cast::from_integers};
+use crate::reference;
 use crate::tensor::{DType, Tensor};
 
 /// An elementwise operator of two inputs that broadcast against each other (NumPy's rule).
 ///
 /// Inputs: `A`, `B`, of one element type (`Pow` takes any two numbers). Output: their common shape, the type of `A`.
-/// Integers wrap at their width; what is divided by 0 is 0, as in NumPy; fractional powers of integers truncate. Source: ONNX `Add`, opset 14, and its kin;
+/// Integers wrap at their width; what is divided by 0 is 0, as in NumPy; of integers,
+/// fractional powers are those of `f32`, truncated. Source: ONNX `Add`, opset 14, and its kin;
 /// `Mod`, opset 13; `Pow`, opset 15; `BitShift`, opset 11; `BitwiseAnd`, opset 18.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
@@ -101,14 +102,14 @@ impl Binary {
         }
     }
 
-    /// Float exponents of integers, all whole and not negative, as the integer type of their base.
+    /// Float exponents of integers, all of them numbers of the integers' type, as that type.
     pub(crate) fn whole_exponent(self, exponent: &Tensor, base: DType) -> Option<Tensor> {
         if self != Binary::Pow || !base.is_integer() || !exponent.dtype().is_float() {
             return None;
         }
         let values = exponent.to_f64();
-        let whole = |x: &f64| x.fract() == 0.0 && (0.0..=64.0).contains(x);
-        values.iter().all(whole).then(|| from_integers(base, exponent.shape(), values.into_iter().map(|x| x as i128).collect()))
+        let whole = Tensor::from_f64(base, exponent.shape(), values.clone()).ok()?;
+        (whole.to_f64() == values).then_some(whole)
     }
 
     fn dtypes(self) -> &'static [DType] {
@@ -143,6 +144,23 @@ fn power_type(base: DType, exponent: DType) -> Option<DType> {
         (_, DType::F32 | DType::F16) | (DType::U64, _) | (_, DType::U64) => None,
         _ => Some(DType::I64),
     }
+}
+
+/// Integers to powers that need not be whole: those that are exactly, the others in `f32` and truncated.
+fn power_of_integers(parts: &mut Parts<'_>, base: ValueId, exponent: ValueId) -> crate::Result<ValueId> {
+    let (dtype, float) = (parts.dtype(base), Cast { to: DType::F32 });
+    let fractional = if parts.dtype(exponent) == DType::F32 { exponent } else { parts.node("exponent", float, &[exponent])? };
+    let whole = parts.node("whole_exponent", Cast { to: dtype }, &[fractional])?;
+    let again = parts.node("whole_as_float", float, &[whole])?;
+    let same = parts.node("is_whole", Comparison::Equal, &[fractional, again])?;
+    let exact = parts.node("exact", Binary::Pow, &[base, whole])?;
+    let base = parts.node("base", float, &[base])?;
+    let power = parts.node("power", Binary::Pow, &[base, fractional])?;
+    // A root that f32 has just below an integer is that integer.
+    let up = parts.constant("up", Tensor::scalar(1.0f32 + 1e-6));
+    let power = parts.node("root", Binary::Mul, &[power, up])?;
+    let power = parts.node("truncated", Cast { to: dtype }, &[power])?;
+    parts.node("result", Where, &[same, exact, power])
 }
 
 impl Operator for Binary {
@@ -185,6 +203,9 @@ impl Operator for Binary {
         if let Some(whole) = parts.constant_value(b).and_then(|b| self.whole_exponent(b, base)) {
             let whole = parts.constant("exponent", whole);
             return Ok(Some(vec![parts.node("power", Binary::Pow, &[a, whole])?]));
+        }
+        if base.is_integer() && matches!(exponent, DType::F32 | DType::F16) {
+            return power_of_integers(parts, a, b).map(|power| Some(vec![power]));
         }
         let Some(to) = power_type(base, exponent) else { return Ok(None) };
         let a = if base == to { a } else { parts.node("base", Cast { to }, &[a])? };
