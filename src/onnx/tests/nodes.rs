@@ -336,7 +336,7 @@ fn data_movement_and_sampling() {
     rejects(7, "Crop", &["x"], vec![ints("border", &[1, 2, -3, 0])], "attribute `border` must not be negative");
     let col2im = Col2Im { padding: Some([[0, 1].into(), [2, 1].into()]), ..Col2Im::default() };
     assert_eq!(op(18, "Col2Im", &["x", "w", "w"], vec![ints("pads", &[0, 1, 2, 1])]), col2im.into());
-    rejects(18, "Col2Im", &["x", "w", "w"], vec![ints("pads", &[0, 1, 2])], "two numbers for each axis");
+    rejects(18, "Col2Im", &["x", "w", "w"], vec![ints("pads", &[0, 1, 2])], "attribute `pads` must have two numbers for each axis");
 }
 
 #[test]
