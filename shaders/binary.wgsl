@@ -16,6 +16,8 @@ struct Params {
     vectors: u32, // ceil(elements / 4)
     run: u32,
     period: u32,
+    mask: u32, // the bits of the element type in its storage
+    sign: u32, // its sign bit, 0 where it has none or is as wide as its storage
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -49,9 +51,9 @@ fn main(
         let left = Accumulator4(dense[i]);
         let right = Accumulator4(load_other(i));
         if SWAPPED == 1u {
-            y[i] = Element4(combine(right, left));
+            y[i] = Element4(wrap(combine(right, left), params.mask, params.sign));
         } else {
-            y[i] = Element4(combine(left, right));
+            y[i] = Element4(wrap(combine(left, right), params.mask, params.sign));
         }
     }
 }

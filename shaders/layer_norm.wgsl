@@ -1,14 +1,16 @@
-// y[r, i] = (x[r, i] - mean[r]) / sqrt(var[r] + eps) * scale[i] + bias[i]
+// y[r, i] = (x[r, i] - mean[r]) / sqrt(var[r] + eps) * scale[i] + bias[i], or without CENTER by the mean square of x[r] alone
 //
 // Layout: dense; a row r holds the normalised axes, the innermost ones. One workgroup owns one row, its invocations every
 // WORKGROUP_SIZE-th element, so that neighbours load and store side by side; rows are read three times: mean, variance,
 // output.
 // Overrides: WORKGROUP_SIZE, invocations; HAS_BIAS, 0 where bias is left out; BROADCAST, 1 where scale or bias are not just
-// of the normalised axes' shape: then they are read by their strides (0 along axes they lack) in up to eight axes of y.
+// of the normalised axes' shape: then they are read by their strides (0 along axes they lack) in up to eight axes of y;
+// CENTER, 0 for RMSNormalization.
 // Edges: workgroups past the last row do nothing. Source: ONNX LayerNormalization; J. L. Ba et al., arXiv:1607.06450.
 
 override HAS_BIAS: u32;
 override BROADCAST: u32;
+override CENTER: u32;
 
 struct Params {
     extents: array<vec4<u32>, 2>, // of y, innermost last, leading ones before them
@@ -48,7 +50,12 @@ fn main(
     let row = flat_workgroup(workgroup, workgroups);
     let elements = select(0u, params.row_elements, row < params.rows);
     let first = row * params.row_elements;
-    let statistics = row_statistics(first, elements, local);
+    var statistics = Statistics(0.0, 0.0, 0.0);
+    if CENTER == 1u {
+        statistics = row_statistics(first, elements, local);
+    } else {
+        statistics.variance = row_moments(first, elements, 0.0, local).y;
+    }
     let inverse = 1.0 / sqrt(statistics.variance + params.eps);
     for (var i = local; i < elements; i += WORKGROUP_SIZE) {
         var position = vec2<u32>(i);

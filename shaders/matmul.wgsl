@@ -1,6 +1,7 @@
 // y[i, m, n] = alpha · Σ_k a[i, m, k] · b[i, k, n] + beta · c[m, n], i over a batch
 //
 // Layout: a by strides, in elements; b in rows of vectors of four columns, padded; c by strides, 0 where it broadcasts; y dense.
+// Where no binding holds b whole, its columns are split over dispatches; this one has those from first_column on.
 // One invocation owns TILE_ROWS rows × TILE_VECTORS vectors of columns in registers. A workgroup owns the same rows for
 // WORKGROUP_SIZE · TILE_VECTORS vectors: neighbours read neighbouring vectors of b, and all read the same addresses of a.
 // Workgroups: x the tiles of rows, so that the columns they share stay in cache; y the blocks of vectors; z the batch.
@@ -15,13 +16,15 @@ struct Params {
     a_batch: vec4<u32>, // strides
     b_batch: vec4<u32>, // strides, in vectors
     rows: u32,
-    columns: u32,
+    columns: u32, // of this dispatch
     inner: u32,
     a_row: u32, // strides
     a_inner: u32,
     b_inner: u32, // in vectors
     c_row: u32,
     c_column: u32,
+    y_row: u32,
+    first_column: u32, // of y and c
     alpha: f32,
     beta: f32,
 }
@@ -69,7 +72,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         if m >= params.rows {
             break;
         }
-        let target_row = (workgroup.z * params.rows + m) * params.columns;
+        let target_row = (workgroup.z * params.rows + m) * params.y_row + params.first_column;
         for (var v = 0u; v < TILE_VECTORS; v++) {
             let scaled = Accumulator(params.alpha) * sum[r * TILE_VECTORS + v];
             for (var j = 0u; j < 4u; j++) {
@@ -77,7 +80,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 if n < params.columns {
                     var value = scaled[j];
                     if HAS_C != 0u {
-                        value += Accumulator(params.beta) * Accumulator(c[m * params.c_row + n * params.c_column]);
+                        let addend = c[m * params.c_row + (params.first_column + n) * params.c_column];
+                        value += Accumulator(params.beta) * Accumulator(addend);
                     }
                     y[target_row + n] = Element(value);
                 }

@@ -11,7 +11,6 @@ struct Params {
     batch: vec4<u32>, // extents
     a_batch: vec4<u32>, // strides
     b_batch: vec4<u32>,
-    outputs: u32, // elements of y
     rows: u32,
     columns: u32,
     inner: u32,
@@ -38,12 +37,12 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let output = flat_workgroup(workgroup, workgroups) * WORKGROUP_SIZE + local;
-    if output >= params.outputs {
-        return;
-    }
     let n = output % params.columns;
     let m = output / params.columns % params.rows;
     let entry = output / params.columns / params.rows;
+    if entry >= params.batch.x * params.batch.y * params.batch.z * params.batch.w {
+        return;
+    }
     var left = batch_offset(entry, params.batch, params.a_batch) + m * params.a_row;
     var right = batch_offset(entry, params.batch, params.b_batch) + n * params.b_column;
 

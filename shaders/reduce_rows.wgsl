@@ -12,6 +12,9 @@ override WORKGROUP_SIZE: u32;
 struct Params {
     rows: u32,
     columns: u32,
+    lowest: f32, // the least finite number
+    mask: u32,   // the bits of an integer that is narrower than its storage, else 0
+    sign: u32,   // its sign bit, 0 where it has none
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -26,7 +29,7 @@ fn walk(start: u32, first: u32, step: u32) -> Accumulator {
     let none = neutral(Accumulator(x[start / 4u][start % 4u]));
     var total = Accumulator4(none);
     for (var i = start / 4u + first; 4u * i < end; i += step) {
-        var v = Accumulator4(x[i]);
+        var v = prepare4(Accumulator4(x[i]));
         if 4u * i < start || 4u * i + 4u > end {
             let at = 4u * i + vec4<u32>(0u, 1u, 2u, 3u);
             v = select(Accumulator4(none), v, (at >= vec4<u32>(start)) & (at < vec4<u32>(end)));

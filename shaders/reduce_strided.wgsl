@@ -17,6 +17,9 @@ struct Params {
     reduced_strides: array<vec4<u32>, 2>,
     outputs: u32,
     count: u32, // elements of x for each output
+    lowest: f32, // the least finite number
+    mask: u32, // the bits of an integer that is narrower than its storage, else 0
+    sign: u32, // its sign bit, 0 where it has none
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -24,30 +27,6 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<Element>;
 
 var<workgroup> partials: array<Accumulator, WORKGROUP_SIZE>;
-
-fn kept_offset(output: u32) -> u32 {
-    var rest = output;
-    var offset = 0u;
-    for (var axis = 8u; axis > 0u && rest > 0u; axis--) {
-        let k = axis - 1u;
-        let extent = params.kept[k / 4u][k % 4u];
-        offset += (rest % extent) * params.kept_strides[k / 4u][k % 4u];
-        rest /= extent;
-    }
-    return offset;
-}
-
-fn reduced_offset(index: u32) -> u32 {
-    var rest = index;
-    var offset = 0u;
-    for (var axis = 8u; axis > 0u && rest > 0u; axis--) {
-        let k = axis - 1u;
-        let extent = params.reduced[k / 4u][k % 4u];
-        offset += (rest % extent) * params.reduced_strides[k / 4u][k % 4u];
-        rest /= extent;
-    }
-    return offset;
-}
 
 /// The reduction of elements first, first + step, … of the output whose elements lie from `base` on.
 fn walk(base: u32, first: u32, step: u32) -> Accumulator {
@@ -62,7 +41,7 @@ fn walk(base: u32, first: u32, step: u32) -> Accumulator {
         var run = none;
         let end = min(index + 64u * step, params.count);
         while index < end {
-            run = accumulate(run, Accumulator(x[base + offset]));
+            run = accumulate(run, prepare(Accumulator(x[base + offset])));
             index += step;
             coordinate += step;
             offset += stride;

@@ -1,4 +1,4 @@
-// y[i] = activate(x[i])
+// y[i] = function(x[i])
 //
 // Layout: dense, any shape. One invocation owns four neighbouring elements, a workgroup WORKGROUP_SIZE times as many, so
 // loads and stores are whole vectors side by side. The host pads buffers to whole vectors; the tail computes on padding.
@@ -26,10 +26,10 @@ fn main(
     if i < params.vectors {
         let v = vec4<f32>(x[i]);
         y[i] = Element4(vec4<f32>(
-            activate(v.x, params.alpha, params.beta),
-            activate(v.y, params.alpha, params.beta),
-            activate(v.z, params.alpha, params.beta),
-            activate(v.w, params.alpha, params.beta),
+            function(v.x, params.alpha, params.beta),
+            function(v.y, params.alpha, params.beta),
+            function(v.z, params.alpha, params.beta),
+            function(v.w, params.alpha, params.beta),
         ));
     }
 }

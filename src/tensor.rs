@@ -128,6 +128,11 @@ impl DType {
     pub const fn is_integer(self) -> bool {
         !self.is_float() && !matches!(self, DType::Bool)
     }
+
+    /// Whether this is an integer type with negative numbers.
+    pub const fn is_signed(self) -> bool {
+        matches!(self, DType::I8 | DType::I16 | DType::I32 | DType::I64)
+    }
 }
 
 impl fmt::Display for DType {

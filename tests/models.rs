@@ -1,6 +1,7 @@
-//! Real models: every stored data set, on the CPU device and on the GPU, against the stored outputs.
+//! Whole networks on the CPU device and on the GPU: real models and the small networks of `tests/networks` against stored outputs,
+//! other batches and sizes against single pictures and the other device.
 //!
-//! Each model × device × data set is a test of its own, ignored where the data is absent.
+//! Each network × device × data set is a test of its own, ignored where the data is absent.
 
 #[path = "support/data.rs"]
 mod data;
@@ -11,19 +12,29 @@ use std::sync::OnceLock;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use macula::ops::Tolerance;
-use macula::{Comparison, DType, Device, Tensor, onnx};
+use macula::{Comparison, DType, Device, Graph, Session, Tensor, onnx};
 
-/// Models of which every operator is implemented, and their numbers of data sets.
+/// Real models, and their numbers of data sets.
 const MODELS: &[(&str, usize)] = &[
     ("mnist-8", 2),
     ("mobilenet-v2-1.0-224", 1),
+    ("portrait-matting", 1),
     ("resnet20-cifar10", 2),
+    ("shufflenet-v2-int8", 1),
     ("squeezenet1.1", 2),
     ("squeezenet1.1-f16", 1),
+    ("style-candy", 1),
     ("super-resolution", 1),
+    ("twinlitenet", 1),
     ("ultraface-rfb-320", 1),
     ("yolox-nano", 1),
 ];
+
+/// Models whose batch is free.
+const FREE_BATCH: &[&str] = &["mobilenet-v2-1.0-224", "portrait-matting", "resnet20-cifar10", "style-candy", "super-resolution"];
+
+/// How many small networks there are, so that none is lost in silence.
+const SMALL_NETWORKS: usize = 20;
 
 /// The bound of a whole network: rounding adds up over its layers.
 fn tolerance(dtype: DType) -> Tolerance {
@@ -50,37 +61,131 @@ fn tensors(set: &Path, kind: &str) -> Result<Vec<Tensor>, Failed> {
     paths.map(|path| Ok(onnx::load_tensor(path)?.1)).collect()
 }
 
-fn check(device: &Device, model: &Path, set: &Path) -> Result<(), Failed> {
-    let graph = onnx::load(model)?;
-    let names: Vec<_> = graph.inputs().iter().map(|&id| graph.value(id).name.clone()).collect();
-    let (inputs, expected) = (tensors(set, "input")?, tensors(set, "output")?);
-    if inputs.len() != names.len() || expected.len() != graph.outputs().len() {
-        return Err(format!("{} holds {} inputs and {} outputs", set.display(), inputs.len(), expected.len()).into());
+/// A network compiled for a device, every node of it on the GPU where there is one.
+struct Network {
+    session: Session,
+    input: String,
+}
+
+impl Network {
+    fn new(device: &Device, graph: Graph) -> Result<Self, Failed> {
+        let [input] = graph.inputs() else { return Err(format!("has {} inputs", graph.inputs().len()).into()) };
+        let input = graph.value(*input).name.clone();
+        Ok(Self { session: device.compile(graph)?, input })
     }
-    let inputs: Vec<_> = names.iter().zip(&inputs).map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
-    let outputs = device.compile(graph)?.run(&inputs)?;
-    for ((name, got), expected) in outputs.iter().zip(&expected) {
+
+    fn run(&self, input: &Tensor) -> Result<Vec<Tensor>, Failed> {
+        let inputs = [(self.input.as_str(), input.view())];
+        if self.session.device().wgpu().is_some() {
+            for plan in self.session.plans_for(&inputs)? {
+                if let Some((node, reason)) = plan.host_nodes().next() {
+                    return Err(format!("`{}` ({}) is on the CPU: {reason}", node.name, node.op.name()).into());
+                }
+            }
+        }
+        Ok(self.session.run(&inputs)?.into_tensors())
+    }
+}
+
+fn compare(got: &[Tensor], expected: &[Tensor]) -> Result<(), Failed> {
+    if got.len() != expected.len() {
+        return Err(format!("{} outputs, expected {}", got.len(), expected.len()).into());
+    }
+    for (index, (got, expected)) in got.iter().zip(expected).enumerate() {
         let comparison = Comparison::new(got, expected, tolerance(expected.dtype()));
         if !comparison.passed() {
-            return Err(format!("output `{name}`: {comparison}").into());
+            return Err(format!("output {index}: {comparison}").into());
         }
     }
     Ok(())
 }
+
+/// A data set gives its stored outputs.
+fn stored(device: &Device, model: &Path, set: &Path) -> Result<(), Failed> {
+    let network = Network::new(device, onnx::load(model)?)?;
+    let (inputs, expected) = (tensors(set, "input")?, tensors(set, "output")?);
+    match inputs.as_slice() {
+        [input] => compare(&network.run(input)?, &expected),
+        _ => Err(format!("{} holds {} inputs", set.display(), inputs.len()).into()),
+    }
+}
+
+/// The elements of image `n` of a batch, as a batch of one.
+fn image(batch: &Tensor, n: usize) -> Result<Tensor, Failed> {
+    let shape: Vec<usize> = [1].into_iter().chain(batch.shape()[1..].iter().copied()).collect();
+    let size = shape.iter().product::<usize>();
+    Ok(Tensor::new(shape, batch.data::<f32>().ok_or("outputs are f32")?[n * size..(n + 1) * size].to_vec())?)
+}
+
+/// Two pictures together give what each gives alone.
+fn batch(device: &Device, model: &Path, set: &Path) -> Result<(), Failed> {
+    let network = Network::new(device, onnx::load(model)?)?;
+    let first = image(&tensors(set, "input")?.remove(0), 0)?;
+    let values = first.data::<f32>().ok_or("inputs are f32")?;
+    let second: Vec<f32> = values.iter().rev().copied().collect();
+    let shape: Vec<usize> = [2].into_iter().chain(first.shape()[1..].iter().copied()).collect();
+    let both = network.run(&Tensor::new(shape, [values, &second].concat())?)?;
+    for (n, values) in [values.to_vec(), second].into_iter().enumerate() {
+        let alone = network.run(&Tensor::new(first.shape().to_vec(), values)?)?;
+        let of_both = both.iter().map(|output| image(output, n)).collect::<Result<Vec<_>, _>>()?;
+        compare(&of_both, &alone)?;
+    }
+    Ok(())
+}
+
+/// A picture of another size gives the same on both devices.
+fn other_size(model: &Path, height: usize, width: usize) -> Result<(), Failed> {
+    let shape = [1, 4, height, width];
+    let values = (0..shape.iter().product::<usize>()).map(|i| (i as f32 * 0.37).sin()).collect();
+    let input = Tensor::new(shape, values)?;
+    let run = |device: Device| Network::new(&device, onnx::load(model)?)?.run(&input);
+    let (cpu, gpu) = (run(cpu()?), run(gpu()?));
+    compare(&gpu?, &cpu?)
+}
+
+type DeviceOf = fn() -> Result<Device, Failed>;
+
+const DEVICES: [(&str, DeviceOf); 2] = [("cpu", cpu), ("gpu", gpu)];
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = vec![];
     for &(model, sets) in MODELS {
         let folder = data::find(&format!("models/{model}"));
-        for set in (0..sets).map(|set| format!("test_data_set_{set}")) {
-            for (name, device) in [("cpu", cpu as fn() -> _), ("gpu", gpu)] {
-                let folder: PathBuf = folder.clone().unwrap_or_default();
-                let (file, set_folder) = (folder.join("model.onnx"), folder.join(&set));
-                let absent = !file.exists();
-                let run = move || check(&device()?, &file, &set_folder);
+        let absent = folder.is_none();
+        let folder: PathBuf = folder.unwrap_or_default();
+        let file = folder.join("model.onnx");
+        for (name, device) in DEVICES {
+            for set in (0..sets).map(|set| format!("test_data_set_{set}")) {
+                let (file, data) = (file.clone(), folder.join(&set));
+                let run = move || stored(&device()?, &file, &data);
                 trials.push(Trial::test(format!("{model}::{set}::{name}"), run).with_ignored_flag(absent));
             }
+            if FREE_BATCH.contains(&model) {
+                let (file, data) = (file.clone(), folder.join("test_data_set_0"));
+                let run = move || batch(&device()?, &file, &data);
+                trials.push(Trial::test(format!("{model}::batch_of_two::{name}"), run).with_ignored_flag(absent));
+            }
+        }
+        if model == "portrait-matting" {
+            let run = move || other_size(&file, 96, 160);
+            trials.push(Trial::test(format!("{model}::other_size"), run).with_ignored_flag(absent));
+        }
+    }
+    let small = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/networks");
+    let mut folders: Vec<_> = std::fs::read_dir(small).into_iter().flatten().flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
+    folders.sort();
+    let count = folders.len();
+    trials.push(Trial::test("small_networks::are_all_there", move || match count {
+        SMALL_NETWORKS => Ok(()),
+        _ => Err(format!("{small} has {count} networks, expected {SMALL_NETWORKS}").into()),
+    }));
+    for folder in folders {
+        for (name, device) in DEVICES {
+            let folder = folder.clone();
+            let network = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let run = move || stored(&device()?, &folder.join("model.onnx"), &folder.join("test_data_set_0"));
+            trials.push(Trial::test(format!("small_networks::{network}::{name}"), run));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()

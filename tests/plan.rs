@@ -3,7 +3,9 @@
 #[path = "support/replay.rs"]
 mod replay;
 
-use macula::ops::{Concat, Conv, Flatten, Gather, MaxPool, Op, Padding, Reshape, ShapeOf, Spatial, Transpose, Unary, Unsqueeze, Window};
+use macula::ops::{
+    Concat, Conv, Flatten, Gather, Gemm, MaxPool, Op, Padding, Reshape, ShapeOf, Spatial, Transpose, Unary, Unsqueeze, Window,
+};
 use macula::plan::{Binding, Capabilities, Dispatch, LowerOptions, Place, Placed, Plan, Step, lower};
 use macula::{CompileOptions, DType, Device, Dim, Error, Graph, GraphBuilder, Shape, Tensor, TensorType, ValueId};
 use replay::replay;
@@ -229,6 +231,29 @@ fn what_does_not_fit_the_device_runs_on_the_cpu() {
     assert!(matches!(&plan.steps[1], Step::Dispatch { dispatch, .. } if dispatch.workgroups == [3, 3, 1]), "{:?}", plan.steps);
     let (graph, inputs) = relu(9 * 256 + 1);
     assert_eq!(reason(graph, &inputs, &narrow), "too many elements");
+}
+
+#[test]
+fn a_weight_larger_than_a_binding_is_split_by_columns() {
+    let small = Capabilities { max_binding: 1024, ..Capabilities::default() };
+    let linear = |in_features: usize, transpose_b: bool| {
+        network([5, in_features], |b, x| {
+            let shape = if transpose_b { [50, in_features] } else { [in_features, 50] };
+            let (w, c) = (b.constant("w", Tensor::full(shape, 0.1f32)), b.constant("c", Tensor::full([50], 1f32)));
+            b.node("linear", Gemm { transpose_b, ..Gemm::default() }, &[x, w, c]).unwrap()
+        })
+    };
+    for transpose_b in [false, true] {
+        let (graph, inputs) = linear(7, transpose_b);
+        let plan = plan_with(graph, &inputs, &small, &LowerOptions::default());
+        assert_eq!(steps(&plan), ["upload x", "dispatch linear", "dispatch linear", "download y"]);
+        let sizes: Vec<_> = plan.weights.iter().map(|w| w.packing.elements(w.tensor.len())).collect();
+        // 36 columns of 7 elements fit in 1024 bytes; of the 14 others two more are padding.
+        assert_eq!(sizes, [50, 7 * 36, 7 * 16]);
+    }
+    let (graph, inputs) = linear(65, true);
+    let reason = reason(graph, &inputs, &small);
+    assert!(reason.ends_with("the device allows 1024"), "{reason}");
 }
 
 #[test]

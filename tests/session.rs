@@ -6,9 +6,9 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::Poll;
 
-use macula::ops::{self, Binary, Cast, Flatten, Unary};
+use macula::ops::{self, Binary, Cast, Flatten, Tolerance, Unary};
 use macula::plan::Placed;
-use macula::{CompileOptions, DType, Device, Dim, Error, GpuTensor, Graph, GraphBuilder, Tensor, TensorType};
+use macula::{Comparison, CompileOptions, DType, Device, Dim, Error, GpuTensor, Graph, GraphBuilder, Tensor, TensorType};
 use support::{gpu, random};
 
 /// Two inputs, two outputs, a free batch: `p = sigmoid(relu(a))`, `q = exp(b)`.
@@ -137,6 +137,36 @@ fn own_device() -> (wgpu::Device, wgpu::Queue) {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
     let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
     pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap()
+}
+
+#[test]
+fn a_weight_that_no_binding_holds_runs_in_parts() {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
+    let required_limits = wgpu::Limits { max_storage_buffer_binding_size: 4096, ..wgpu::Limits::default() };
+    let descriptor = wgpu::DeviceDescriptor { required_limits, ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    let small = Device::from_wgpu(device, queue).unwrap();
+    for (rows, transpose_b) in [(1, true), (1, false), (9, true), (9, false)] {
+        let mut b = GraphBuilder::new("linear");
+        let x = b.input("x", DType::F32, [rows, 33]);
+        let w = b.constant("w", random(1, if transpose_b { [102, 33] } else { [33, 102] }, -1.0..1.0));
+        let c = b.constant("c", random(2, [102], -1.0..1.0));
+        let y = b.node("linear", ops::Gemm { transpose_b, ..ops::Gemm::default() }, &[x, w, c]).unwrap();
+        b.output("y", y);
+        let graph = b.finish().unwrap();
+        let x = random(3, [rows, 33], -1.0..1.0);
+        let inputs = [("x", x.view())];
+        let expected = Device::cpu().compile(graph.clone()).unwrap().run(&inputs).unwrap();
+        for kernel in ["matmul", "matmul_vector"] {
+            let options = CompileOptions::new().strict(true).debug_memory(true).kernel(kernel);
+            let session = small.compile_with(graph.clone(), options).unwrap();
+            assert_eq!(session.plans_for(&inputs).unwrap()[0].weights.len(), 5, "four parts and the bias");
+            let y = session.run(&inputs).unwrap();
+            let comparison = Comparison::new(&y[0], &expected[0], Tolerance::accumulation(DType::F32));
+            assert!(comparison.passed(), "{rows} rows, {kernel}: {comparison}");
+        }
+    }
 }
 
 #[test]

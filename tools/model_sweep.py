@@ -7,7 +7,9 @@
 
 Weights are random (seeded), no batch normalization keeps its statistics 0 and 1, no parameter stays constant. Each network is exported
 by torch's two exporters with a free batch, and run with batches of 1 and 2. A network passes where no output of either device is further
-from ONNX Runtime's than 1e-3 of that output's largest magnitude. Exports and results are kept in --cache, so that a sweep can go on.
+from ONNX Runtime's than 1e-3 of that output's largest magnitude. Exports are kept in --cache, so that a sweep can go on.
+
+--sample DIR writes the fixed sample that the tests run instead: the same architectures with few and narrow layers.
 """
 
 import argparse
@@ -22,13 +24,17 @@ import tempfile
 import warnings
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
+import torchvision
 import torchvision.models as zoo
 from torchvision.models import detection, segmentation
 
 TOLERANCE = 1e-3
 BATCHES = (1, 2)
+# Networks are exported with a batch of 2; the sample runs with another.
+SAMPLE_BATCH = 3
 # Side lengths where 224 will not do: what the architecture fixes, and what a software driver can do in reasonable time.
 SIZES = {"inception_v3": 299, "swin_v2": 256}
 REDUCED = {"segmentation": 160, "backbone": 192, "efficientnet_b[4-7]|efficientnet_v2_[lm]|regnet_._(16|32)gf|convnext_(base|small)": 128}
@@ -55,6 +61,25 @@ class Outputs(torch.nn.Module):
     def forward(self, image):
         result = self.network(image)
         return tuple(result.values()) if isinstance(result, dict) else result
+
+
+def samples():
+    """Name, size and network of the fixed sample: small enough for a repository."""
+    block, getter = zoo.efficientnet.MBConvConfig, torchvision.models._utils.IntermediateLayerGetter
+    v2 = {"block": zoo.swin_transformer.SwinTransformerBlockV2, "downsample_layer": zoo.swin_transformer.PatchMergingV2}
+    features = lambda: zoo.MobileNetV2(width_mult=0.1).features[:18]
+    yield "convnext", 32, zoo.ConvNeXt([zoo.convnext.CNBlockConfig(16, 32, 1), zoo.convnext.CNBlockConfig(32, None, 2)], num_classes=10)
+    yield "deeplab", 48, torch.nn.Sequential(
+        features(), segmentation.deeplabv3.ASPP(32, (2, 3), 16), torch.nn.Conv2d(16, 5, 1), torch.nn.Upsample(scale_factor=8, mode="bilinear")
+    )
+    yield "densenet", 32, zoo.DenseNet(growth_rate=4, block_config=(2, 2, 2, 2), num_init_features=8, num_classes=10)
+    yield "efficientnet", 32, zoo.EfficientNet([block(1, 3, 1, 16, 8, 1), block(6, 5, 2, 8, 16, 2)], 0.0, num_classes=10, last_channel=64)
+    yield "lraspp", 48, segmentation.LRASPP(getter(features(), {"3": "low", "17": "high"}), 8, 32, 5, inter_channels=16)
+    yield "maxvit", 32, zoo.MaxVit((32, 32), 8, 4, [8, 16], [1, 1], 8, 0.0, num_classes=10)
+    yield "shufflenet_v2", 32, zoo.ShuffleNetV2([1, 2, 1], [8, 16, 32, 64, 128], num_classes=10)
+    yield "swin", 32, zoo.SwinTransformer([4, 4], 8, [2, 2], [2, 4], [4, 4], num_classes=10)
+    yield "swin_v2", 32, zoo.SwinTransformer([4, 4], 8, [2, 2], [2, 4], [4, 4], num_classes=10, **v2)
+    yield "vit", 40, zoo.VisionTransformer(40, 8, 2, 2, 16, 32, num_classes=10)
 
 
 def names():
@@ -108,18 +133,10 @@ def randomize(network, image):
             network.aux_logits = False
 
 
-def export(kind, name, exporter, folder):
-    """Exports a network with the inputs and the outputs that ONNX Runtime gives; returns the megabytes of its weights."""
-    network = build(kind, name)
-    megabytes = sum(p.numel() for p in network.parameters()) * 4 / 1e6
-    if megabytes > 400 and not name.startswith("vgg"):
-        raise RuntimeError(f"left out: {megabytes:.0f} MB of weights")
-    size = side(kind, name)
-    generator = torch.Generator().manual_seed(2)
-    images = {n: torch.randn(n, 3, size, size, generator=generator) for n in BATCHES}
+def export(network, exporter, model, images):
+    """Exports a network, its batch free, and returns what ONNX Runtime gives for each batch of images."""
     randomize(network, images[2])
     network = Outputs(network).eval()
-    model = folder / "model.onnx"
     # The tracing exporter knows no fused attention.
     torch.backends.mha.set_fastpath_enabled(False)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
@@ -131,11 +148,49 @@ def export(kind, name, exporter, folder):
             program = torch.onnx.export(network, (images[2],), dynamo=True, input_names=["image"], dynamic_shapes=shapes, verbose=False)
             program.save(str(model), external_data=False)
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    for n, image in images.items():
-        np.save(folder / f"image_{n}.npy", image.numpy())
-        for index, output in enumerate(session.run(None, {"image": image.numpy()})):
+    return {n: session.run(None, {"image": image.numpy()}) for n, image in images.items()}
+
+
+def pictures(size, batches=BATCHES):
+    generator = torch.Generator().manual_seed(2)
+    return {n: torch.randn(n, 3, size, size, generator=generator) for n in batches}
+
+
+def export_named(kind, name, exporter, folder):
+    """Exports a network of torchvision with its inputs and outputs; returns the megabytes of its weights."""
+    network = build(kind, name)
+    megabytes = sum(p.numel() for p in network.parameters()) * 4 / 1e6
+    if megabytes > 400 and not name.startswith("vgg"):
+        raise RuntimeError(f"left out: {megabytes:.0f} MB of weights")
+    images = pictures(side(kind, name))
+    for n, outputs in export(network, exporter, folder / "model.onnx", images).items():
+        np.save(folder / f"image_{n}.npy", images[n].numpy())
+        for index, output in enumerate(outputs):
             np.save(folder / f"expected_{n}_{index}.npy", output)
     return megabytes
+
+
+def write_samples(folder):
+    """Writes the fixed sample in the layout of the ONNX backend tests."""
+    for exporter in ("trace", "dynamo"):
+        for name, size, network in samples():
+            torch.manual_seed(0)
+            own = folder / f"{name}-{exporter}"
+            own.mkdir(parents=True, exist_ok=True)
+            images = pictures(size, (2, SAMPLE_BATCH))
+            outputs = export(network, exporter, own / "model.onnx", images)[SAMPLE_BATCH]
+            data = own / "test_data_set_0"
+            data.mkdir(exist_ok=True)
+            tensors = {"input_0": images[SAMPLE_BATCH].numpy()} | {f"output_{at}": output for at, output in enumerate(outputs)}
+            for tensor, values in tensors.items():
+                (data / f"{tensor}.pb").write_bytes(onnx.numpy_helper.from_array(values, tensor).SerializeToString())
+            # What exporters write for people: where in a source file each node comes from.
+            model = onnx.load(own / "model.onnx")
+            for node in model.graph.node:
+                node.ClearField("doc_string")
+                node.ClearField("metadata_props")
+            onnx.save(model, own / "model.onnx")
+            print(own, sum(f.stat().st_size for f in own.rglob("*.*")) // 1000, "KB", flush=True)
 
 
 def macula(program, *arguments):
@@ -176,7 +231,7 @@ def sweep_one(arguments, kind, name, exporter):
         else:
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                exported = {"megabytes": export(kind, name, exporter, folder)}
+                exported = {"megabytes": export_named(kind, name, exporter, folder)}
             except Exception as problem:
                 lines = str(problem).strip().splitlines() or [repr(problem)]
                 exported = {"problem": lines[0] if lines[0].startswith("left out") else f"not exported: {lines[0][:120]}"}
@@ -227,8 +282,12 @@ def main():
     parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("target/sweep"))
     parser.add_argument("--macula", default="target/release/macula")
     parser.add_argument("--export-only", action="store_true")
+    parser.add_argument("--sample", type=pathlib.Path, help="write the fixed sample here, and sweep nothing")
     parser.add_argument("--table", type=pathlib.Path, help="a Markdown file to write")
     arguments = parser.parse_args()
+    if arguments.sample:
+        write_samples(arguments.sample)
+        return
     exporters = ["trace", "dynamo"] if arguments.exporter == "both" else [arguments.exporter]
     records = []
     for kind, name in names():

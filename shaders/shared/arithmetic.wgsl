@@ -44,18 +44,51 @@ fn power(x: f32, y: f32) -> f32 {
     return select(magnitude, -magnitude, x < 0.0 && odd);
 }
 
-/// For integers the host asks for no power; PRelu is Parametric ReLU, b the slope.
+/// The remainder of x / y, truncated, exact: the divisor, doubled to the size of what is left, is taken away until that is smaller.
+fn remainder(x: f32, y: f32) -> f32 {
+    if is_nan(x) || is_nan(y) {
+        return x + y;
+    }
+    let divisor = abs(y);
+    var left = abs(x);
+    // No remainder of inf or by 0, for which a device may take a subnormal number.
+    if bitcast<u32>(left) >= 0x7f800000u || divisor < 1.1754944e-38 {
+        return bitcast<f32>(bitcast<u32>(x) | 0x7fc00000u);
+    }
+    while left >= divisor {
+        let exponents = (bitcast<u32>(left) & 0x7f800000u) - (bitcast<u32>(divisor) & 0x7f800000u);
+        let multiple = bitcast<f32>(bitcast<u32>(divisor) + exponents);
+        left -= select(multiple, 0.5 * multiple, multiple > left);
+    }
+    return select(left, -left, x < 0.0);
+}
+
+/// The remainder with the sign of the divisor.
+fn floored_remainder(x: f32, y: f32) -> f32 {
+    let rest = remainder(x, y);
+    return select(rest, rest + y, rest != 0.0 && (rest < 0.0) != (y < 0.0));
+}
+
+/// Powers, quotients and remainders are for floats; PRelu is Parametric ReLU, b the slope. Maximum and minimum of NaN are NaN.
 fn combine(a: Accumulator4, b: Accumulator4) -> Accumulator4 {
+    let x = vec4<f32>(a);
+    let y = vec4<f32>(b);
     switch OPERATION {
         case 0u: { return a + b; }
         case 1u: { return a - b; }
         case 2u: { return a * b; }
         case 3u: { return a / b; }
-        case 4u: {
-            let x = vec4<f32>(a);
-            let y = vec4<f32>(b);
-            return Accumulator4(vec4<f32>(power(x.x, y.x), power(x.y, y.y), power(x.z, y.z), power(x.w, y.w)));
+        case 4u: { return Accumulator4(vec4<f32>(power(x.x, y.x), power(x.y, y.y), power(x.z, y.z), power(x.w, y.w))); }
+        case 5u: { return select(a, a * b, a < Accumulator4()); }
+        case 6u: { return select(a, b, !(b <= a) & (a == a)); }
+        case 7u: { return select(a, b, !(b >= a) & (a == a)); }
+        case 8u: {
+            return Accumulator4(vec4<f32>(remainder(x.x, y.x), remainder(x.y, y.y), remainder(x.z, y.z), remainder(x.w, y.w)));
         }
-        default: { return select(a, a * b, a < Accumulator4()); }
+        default: {
+            return Accumulator4(vec4<f32>(
+                floored_remainder(x.x, y.x), floored_remainder(x.y, y.y), floored_remainder(x.z, y.z), floored_remainder(x.w, y.w)
+            ));
+        }
     }
 }

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::{CHUNK, floats};
 use crate::ops::{GeluApproximation, Unary};
+use crate::reference::activation::function;
 use crate::tensor::Tensor;
 
 /// A polynomial by Horner's rule, the highest coefficient first; written out, because inner loops would keep outer ones from vectorising.
@@ -36,6 +37,25 @@ pub(super) fn unary(op: &Unary, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor
         }),
         Unary::Exp => map(x, exp),
         Unary::Sqrt => map(x, f32::sqrt),
+        Unary::Abs => map(x, f32::abs),
+        Unary::Neg => map(x, |x| -x),
+        Unary::Ceil => map(x, f32::ceil),
+        Unary::Floor => map(x, f32::floor),
+        Unary::Round => map(x, f32::round_ties_even),
+        Unary::Reciprocal => map(x, |x| 1.0 / x),
+        Unary::Log => map(x, ln),
+        Unary::Elu { alpha } => map(x, move |x| if x < 0.0 { alpha * exp_m1(x) } else { x }),
+        Unary::Celu { alpha } => map(x, move |x| if x < 0.0 { alpha * exp_m1(x / alpha) } else { x }),
+        Unary::Selu { alpha, gamma } => map(x, move |x| gamma * if x < 0.0 { alpha * exp_m1(x) } else { x }),
+        Unary::Softplus => map(x, softplus),
+        Unary::Softsign => map(x, |x| x / (1.0 + x.abs())),
+        Unary::Mish => map(x, mish),
+        Unary::Swish { alpha } => map(x, move |x| x / (1.0 + exp(-alpha * x))),
+        Unary::ThresholdedRelu { alpha } => map(x, move |x| if x > alpha { x } else { 0.0 }),
+        Unary::Affine { alpha, beta } => map(x, move |x| alpha * x + beta),
+        Unary::ScaledTanh { alpha, beta } => map(x, move |x| alpha * tanh(beta * x)),
+        // The others are rare: the reference's function, on all cores.
+        _ => map(x, |x| function(op, x.into()) as f32),
     };
     Some(vec![Tensor::of(inputs[0]?.shape(), y)])
 }
@@ -110,6 +130,59 @@ fn tanh(x: f32) -> f32 {
     let scale = power_of_two(n);
     let less_one = scale * p + (scale - 1.0);
     (less_one / (less_one + 2.0)).copysign(x)
+}
+
+/// `exp(x) − 1`, which keeps its small bits.
+#[inline(always)]
+fn exp_m1(x: f32) -> f32 {
+    let (n, p) = exp_parts(clamp(x, -104.0, 88.0));
+    let scale = power_of_two(if n < -126.0 { -126.0 } else { n });
+    scale * p + (scale - 1.0)
+}
+
+/// The natural logarithm to a few ulp: `x = 2ᵏ m` with `m` near 1, `ln m = 2 artanh((m − 1) ÷ (m + 1))`.
+#[inline(always)]
+fn ln(x: f32) -> f32 {
+    // Half way between two powers of two, on the scale of exponents.
+    const SQRT_HALF: i32 = 0x3f35_04f3;
+    let subnormal = x < f32::MIN_POSITIVE;
+    let bits = (if subnormal { x * 8_388_608.0 } else { x }).to_bits() as i32;
+    let k = bits.wrapping_sub(SQRT_HALF) >> 23;
+    let m = f32::from_bits(bits.wrapping_sub(k << 23) as u32);
+    let k = k as f32 - if subnormal { 23.0 } else { 0.0 };
+    let s = (m - 1.0) / (m + 1.0);
+    let near = 2.0 * s * horner!(s * s, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0);
+    // ln 2 in two parts; the first has few bits, so that its product with k is exact.
+    let finite = k * (355.0 / 512.0) + (near + k * (std::f64::consts::LN_2 - 355.0 / 512.0) as f32);
+    let pole = if x == 0.0 { f32::NEG_INFINITY } else { f32::NAN };
+    if x > 0.0 && x < f32::INFINITY {
+        finite
+    } else if x > 0.0 {
+        x
+    } else {
+        pole
+    }
+}
+
+/// `ln(1 + x)` for 0 ≤ x ≤ 1.
+#[inline(always)]
+fn ln_1p(x: f32) -> f32 {
+    let s = x / (2.0 + x);
+    2.0 * s * horner!(s * s, 1.0 / 15.0, 1.0 / 13.0, 1.0 / 11.0, 1.0 / 9.0, 1.0 / 7.0, 1.0 / 5.0, 1.0 / 3.0, 1.0)
+}
+
+/// `ln(1 + exp(x))`, in which nothing overflows.
+#[inline(always)]
+fn softplus(x: f32) -> f32 {
+    (if x < 0.0 { 0.0 } else { x }) + ln_1p(exp(-x.abs()))
+}
+
+/// `x · tanh(softplus(x))` from one exponential of nothing positive.
+#[inline(always)]
+fn mish(x: f32) -> f32 {
+    let e = exp(-x.abs());
+    let (above, below) = (1.0 + 2.0 * e, e * (e + 2.0));
+    x * if x < 0.0 { below / (below + 2.0) } else { above / (above + 2.0 * e * e) }
 }
 
 /// The error function to a few ulp.
@@ -190,6 +263,13 @@ mod tests {
             ("exp", worst_ulp(exp, f64::exp, -87.0, 88.7), 1.5),
             ("tanh", worst_ulp(tanh, f64::tanh, -10.0, 10.0), 3.0),
             ("tanh near 0", worst_ulp(tanh, f64::tanh, -0.5, 0.5), 3.0),
+            ("log", worst_ulp(ln, f64::ln, 1e-3, 1e3), 2.0),
+            ("log near 1", worst_ulp(ln, f64::ln, 0.9, 1.1), 3.0),
+            ("log of subnormal numbers", worst_ulp(ln, f64::ln, 1e-44, 1e-37), 2.0),
+            ("exp - 1", worst_ulp(exp_m1, f64::exp_m1, -20.0, 20.0), 3.0),
+            ("exp - 1 near 0", worst_ulp(exp_m1, f64::exp_m1, -0.1, 0.1), 3.0),
+            ("softplus", worst_ulp(softplus, |x| x.exp().ln_1p(), -80.0, 80.0), 4.0),
+            ("mish", worst_ulp(mish, |x| x * x.exp().ln_1p().tanh(), -20.0, 20.0), 6.0),
             ("erf", worst_ulp(erf, erf_f64, -5.0, 5.0), 4.0),
             ("erf near 0", worst_ulp(erf, erf_f64, -1e-3, 1e-3), 2.0),
             ("gelu", worst_ulp(|x| unary_of(Unary::Gelu(GeluApproximation::None), x), gelu, -1.4, 6.0), 16.0),
@@ -218,6 +298,19 @@ mod tests {
             Unary::Erf,
             Unary::Exp,
             Unary::Sqrt,
+            Unary::Log,
+            Unary::Elu { alpha: 0.7 },
+            Unary::Celu { alpha: 0.7 },
+            Unary::Selu { alpha: 0.7, gamma: 1.3 },
+            Unary::Softplus,
+            Unary::Softsign,
+            Unary::Mish,
+            Unary::Swish { alpha: 1.5 },
+            Unary::ThresholdedRelu { alpha: 0.5 },
+            Unary::ScaledTanh { alpha: 0.5, beta: 2.0 },
+            Unary::Round,
+            Unary::Sign,
+            Unary::Atan,
         ] {
             let (got, want) = (unary(&op, &[Some(&x)]).unwrap(), crate::reference::activation::unary(&op, &x));
             for ((x, got), want) in x.data::<f32>().unwrap().iter().zip(got[0].to_f64()).zip(want.to_f64()) {

@@ -4,7 +4,9 @@
 //! load and two runs are equal bit for bit.
 
 mod activation;
+mod arg_reduce;
 mod binary;
+mod cast;
 mod conv;
 mod conv_integer;
 mod conv_transpose;
@@ -16,8 +18,12 @@ mod gemm;
 mod matmul;
 mod movement;
 mod norm;
+mod numbers;
 mod pool;
+mod quantize;
 mod reduce;
+mod resize;
+mod sampling;
 mod scratch;
 mod softmax;
 mod strided;
@@ -45,10 +51,15 @@ const CHUNK: usize = 1 << 14;
 /// # Errors
 /// What the reference finds wrong with the elements, such as an index out of range.
 pub(crate) fn evaluate(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<Tensor>, OpError> {
+    let half = inputs.iter().flatten().any(|t| t.dtype() == DType::F16);
     let fast = match movement::evaluate(op, inputs, outputs)? {
         Some(tensors) => Some(tensors),
+        None if matches!(op, Op::Cast(_)) => cast::cast(op, inputs),
+        None if matches!(op, Op::Where(_)) => binary::select(inputs),
         None if !computes(op) => None,
-        None if inputs.iter().flatten().any(|t| t.dtype() == DType::F16) => compute_f16(op, inputs, outputs)?,
+        // A quotient of halves is one before it is quantized.
+        None if half && matches!(op, Op::QuantizeLinear(_)) => None,
+        None if half => compute_f16(op, inputs, outputs)?,
         None => compute(op, inputs, outputs)?,
     };
     match fast {
@@ -62,14 +73,28 @@ fn computes(op: &Op) -> bool {
     !matches!(
         op,
         Op::Cast(_)
+            | Op::CastLike(_)
+            | Op::Compress(_)
             | Op::Concat(_)
             | Op::ConstantOfShape(_)
+            | Op::EyeLike(_)
             | Op::Flatten(_)
             | Op::Gather(_)
+            | Op::GatherElements(_)
+            | Op::GatherNd(_)
             | Op::Identity(_)
+            | Op::NonZero(_)
+            | Op::OneHot(_)
             | Op::Reshape(_)
+            | Op::ReverseSequence(_)
+            | Op::ScatterElements(_)
+            | Op::ScatterNd(_)
             | Op::ShapeOf(_)
+            | Op::Size(_)
             | Op::Squeeze(_)
+            | Op::TensorScatter(_)
+            | Op::Trilu(_)
+            | Op::Unique(_)
             | Op::Unsqueeze(_)
     )
 }
@@ -77,24 +102,33 @@ fn computes(op: &Op) -> bool {
 /// The operators that compute, on `f32`; `None` for those, and those types, that only the reference knows.
 fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option<Vec<Tensor>>, OpError> {
     Ok(match op {
+        Op::ArgReduce(arg) => arg_reduce::arg_reduce(arg, inputs, &infer(op, inputs, outputs)?)?,
         Op::AveragePool(op) => pool::average_pool(op, inputs)?,
         Op::BatchNormalization(op) => norm::batch(op, inputs, outputs),
         Op::Binary(op) => binary::binary(*op, inputs),
         Op::Clip(_) => activation::clip(inputs),
+        Op::Comparison(op) => binary::compare(*op, inputs),
         Op::Conv(op) => conv::conv(op, inputs)?,
         Op::ConvInteger(op) => conv_integer::conv_integer(op, inputs)?,
         Op::ConvTranspose(op) => conv_transpose::conv_transpose(op, inputs)?,
         Op::DeformConv(op) => deform_conv::deform_conv(op, inputs)?,
-        Op::Gemm(op) => matmul::gemm(op, inputs),
+        Op::Gemm(op) => matmul::gemm(op, inputs).or_else(|| numbers::gemm(op, inputs)),
         Op::GlobalPool(op) => pool::global_pool(op, inputs),
+        Op::GridSample(op) => sampling::grid_sample(op, inputs)?,
         Op::GroupNormalization(op) => norm::group(op, inputs),
         Op::InstanceNormalization(op) => norm::instance(op, inputs),
-        Op::LayerNormalization(op) => norm::layer(op, inputs, outputs),
-        Op::MatMul(_) => matmul::matmul(inputs),
+        Op::LayerNormalization(layer) => norm::layer(layer, inputs, &infer(op, inputs, outputs)?),
+        Op::LocalResponseNormalization(op) => norm::lrn(op, inputs),
+        Op::LpPool(op) => pool::lp_pool(op, inputs)?,
+        Op::MatMul(_) => matmul::matmul(inputs).or_else(|| numbers::matmul(inputs)),
         Op::MaxPool(op) => pool::max_pool(op, inputs, outputs)?,
         Op::PRelu(_) => binary::prelu(inputs),
+        Op::DequantizeLinear(op) => quantize::dequantize(op, inputs),
         Op::QLinearConv(op) => conv_integer::qlinear_conv(op, inputs)?,
+        Op::QuantizeLinear(quantize) => quantize::quantize(quantize, inputs, infer(op, inputs, outputs)?[0].dtype),
         Op::Reduce(reduce) => reduce::reduce(reduce, inputs, &infer(op, inputs, outputs)?)?,
+        Op::Resize(op) => resize::interpolate(op, inputs, &Operands::of(inputs, outputs))?,
+        Op::RmsNormalization(op) => norm::rms(op, inputs),
         Op::Softmax(op) => softmax::softmax(op, inputs)?,
         Op::Unary(op) => activation::unary(op, inputs),
         _ => None,

@@ -2,10 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::CHUNK;
 use super::strided::Loops;
+use super::{CHUNK, resize};
 use crate::error::OpError;
-use crate::ops::{Concat, Op, Operands, Pad};
+use crate::ops::movement::Rearrangement;
+use crate::ops::{Concat, Gather, Op, Operands, Pad, Tile};
 use crate::reference;
 use crate::shape::{Shape, resolve_axis};
 use crate::tensor::{Element, Tensor, for_each_dtype};
@@ -49,7 +50,23 @@ pub(super) fn evaluate(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> R
             Some(tensor) => vec![tensor],
             None => return Ok(None),
         },
+        Op::DepthToSpace(op) => vec![rearranged(data, &op.rearrangement(data.shape())?)],
+        Op::Gather(op) => match inputs.get(1).copied().flatten() {
+            Some(indices) if data.len().max(indices.len()) >= CHUNK => vec![gather(op, data, indices)?],
+            _ => return Ok(None),
+        },
         Op::Pad(op) => vec![pad(op, data, inputs, &operands)?],
+        Op::Resize(op) => match resize::nearest(op, data, &operands)? {
+            Some(tensor) => vec![tensor],
+            None => return Ok(None),
+        },
+        Op::SpaceToDepth(op) => vec![rearranged(data, &op.rearrangement(data.shape())?)],
+        Op::Tile(op) => {
+            let repeats = op.repeats(data.shape(), &operands)?;
+            let (space, strides) = Tile::walk(data.shape(), &repeats);
+            let shape = data.shape().iter().zip(&repeats).map(|(extent, count)| extent * count).collect();
+            vec![reference::layout::relabel(&walk(data, space, 0, strides), shape)]
+        }
         _ => return Ok(None),
     }))
 }
@@ -124,6 +141,35 @@ fn transpose<T: Element>(x: &[T], start: usize, loops: &Loops<1>, axis: usize, y
     y.par_chunks_exact_mut(dims[axis] * row).zip(origins).for_each(|(y, from)| {
         y.par_chunks_mut(BLOCK * row).enumerate().for_each(|(at, y)| block(at * BLOCK, from, y));
     });
+}
+
+fn rearranged(x: &Tensor, rearrangement: &Rearrangement) -> Tensor {
+    let (space, strides) = rearrangement.walk();
+    reference::layout::relabel(&walk(x, space, 0, strides), rearrangement.output.clone())
+}
+
+/// `y[o, i, n] = x[o, indices[i], n]`
+fn gather(op: &Gather, x: &Tensor, indices: &Tensor) -> Result<Tensor, OpError> {
+    let axis = op.axis(x.shape().rank())?;
+    let positions = reference::movement::positions(x.shape(), axis, indices)?;
+    let (extent, inner) = (x.shape()[axis], Shape::from(&x.shape()[axis + 1..]).elements());
+    let dims = [&x.shape()[..axis], indices.shape(), &x.shape()[axis + 1..]].concat();
+    Ok(for_each_dtype!(x.data_ref(), values => Tensor::of(&*dims, rows(values, &dims, &positions, extent, inner))))
+}
+
+fn rows<T: Element>(x: &[T], dims: &[usize], positions: &[usize], extent: usize, inner: usize) -> Vec<T> {
+    let mut y = vec![T::default(); dims.iter().product()];
+    if y.is_empty() {
+        return y;
+    }
+    let rows = CHUNK.div_ceil(inner);
+    y.par_chunks_mut(rows * inner).enumerate().for_each(|(chunk, y)| {
+        for (row, y) in (chunk * rows..).zip(y.chunks_exact_mut(inner)) {
+            let from = row / positions.len() * extent + positions[row % positions.len()];
+            y.copy_from_slice(&x[from * inner..][..inner]);
+        }
+    });
+    y
 }
 
 /// All inputs one after the other; `None` for few elements, which the reference copies as fast.

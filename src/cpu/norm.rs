@@ -1,9 +1,12 @@
-//! Normalizations: batch, layer, instance, group. Statistics are summed in `f64`, in two passes.
+//! Normalizations: batch, layer, instance, group, by root mean square, across channels. Statistics are summed in `f64`, in two passes.
 
 use rayon::prelude::*;
 
 use super::{CHUNK, floats, reduce};
-use crate::ops::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
+use crate::graph::TensorType;
+use crate::ops::{
+    BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LocalResponseNormalization, RmsNormalization,
+};
 use crate::shape::resolve_axis;
 use crate::tensor::Tensor;
 
@@ -73,7 +76,7 @@ fn grouped(inputs: &[Option<&Tensor>], groups: usize, eps: f32) -> Option<Vec<Te
 }
 
 /// Over the axes from `op.axis` on, by their own statistics, on `f32`.
-pub(super) fn layer(op: &LayerNormalization, inputs: &[Option<&Tensor>], outputs: usize) -> Option<Vec<Tensor>> {
+pub(super) fn layer(op: &LayerNormalization, inputs: &[Option<&Tensor>], types: &[TensorType]) -> Option<Vec<Tensor>> {
     let (x, scale) = (floats(inputs, 0)?, floats(inputs, 1)?);
     let shape = inputs[0]?.shape();
     let axis = resolve_axis(op.axis, shape.rank())?;
@@ -86,16 +89,65 @@ pub(super) fn layer(op: &LayerNormalization, inputs: &[Option<&Tensor>], outputs
             &zeros
         }
     };
-    // Scales that are not one number for each element of a row, and statistics as outputs, are rare.
-    if outputs != 1 || scale.len() != row || bias.len() != row {
+    // Scales that are not one number for each element of a row are rare.
+    if x.is_empty() || scale.len() != row || bias.len() != row {
         return None;
     }
-    let y = by_runs(x, row, |_, x, y| {
+    let mut y = vec![0f32; x.len()];
+    let mut known = vec![(0f64, 0f64); x.len() / row];
+    let runs = y.par_chunks_exact_mut(row).zip(x.par_chunks_exact(row)).zip(&mut known).with_min_len(CHUNK.div_ceil(row));
+    runs.for_each(|((y, x), known)| {
         let (mean, inverse) = statistics(x, op.eps);
+        *known = (mean, inverse);
         let high = mean as f32;
         let (low, inverse) = ((mean - f64::from(high)) as f32, inverse as f32);
         for (((y, &x), &scale), &bias) in y.iter_mut().zip(x).zip(scale).zip(bias) {
             *y = ((x - high) - low) * inverse * scale + bias;
+        }
+    });
+    let mut tensors = vec![Tensor::of(shape, y)];
+    let statistics: [Vec<f32>; 2] = [known.iter().map(|k| k.0 as f32).collect(), known.iter().map(|k| k.1 as f32).collect()];
+    tensors.extend(types.iter().skip(1).zip(statistics).map(|(ty, values)| Tensor::of(&ty.shape, values)));
+    Some(tensors)
+}
+
+/// Over the axes from `op.axis` on, by the root of their mean square, on `f32`.
+pub(super) fn rms(op: &RmsNormalization, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
+    let (x, scale) = (floats(inputs, 0)?, floats(inputs, 1)?);
+    let shape = inputs[0]?.shape();
+    let row: usize = shape[resolve_axis(op.axis, shape.rank())?..].iter().product();
+    if scale.len() != row {
+        return None;
+    }
+    let y = by_runs(x, row, |_, x, y| {
+        let mean_square = reduce::sum_by(x, |x| x * x) / row as f64;
+        let inverse = (1.0 / (mean_square + f64::from(op.eps)).sqrt()) as f32;
+        y.iter_mut().zip(x).zip(scale).for_each(|((y, &x), &scale)| *y = x * inverse * scale);
+    });
+    Some(vec![Tensor::of(shape, y)])
+}
+
+/// Across neighbouring channels on `f32`: for each channel the sum of squares of a row of every neighbour, then the quotient.
+pub(super) fn lrn(op: &LocalResponseNormalization, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
+    let x = floats(inputs, 0)?;
+    let shape = inputs[0]?.shape();
+    let (channels, map) = (shape[1], shape[2..].iter().product::<usize>());
+    let [before, after] = op.reach();
+    let factor = op.alpha / op.size as f32;
+    let mut y = vec![0f32; x.len()];
+    if y.is_empty() {
+        return Some(vec![Tensor::of(shape, y)]);
+    }
+    y.par_chunks_exact_mut(map).enumerate().with_min_len(CHUNK.div_ceil(map * (before + 2 + after).min(channels))).for_each(|(at, y)| {
+        let (sample, c) = (at - at % channels, at % channels);
+        y.fill(0.0);
+        for k in c.saturating_sub(before)..=c.saturating_add(after).min(channels - 1) {
+            y.iter_mut().zip(&x[(sample + k) * map..]).for_each(|(y, &x)| *y += x * x);
+        }
+        for (y, &x) in y.iter_mut().zip(&x[at * map..]) {
+            let base = op.bias + factor * *y;
+            // The exponent that networks have is 3/4, which two roots are faster than.
+            *y = if op.beta == 0.75 { x / (base.sqrt() * base.sqrt().sqrt()) } else { x * base.powf(-op.beta) };
         }
     });
     Some(vec![Tensor::of(shape, y)])

@@ -1,11 +1,11 @@
-//! Pooling: maximum and average over windows or whole maps.
+//! Pooling: maximum, average and norm over windows or whole maps.
 
 use rayon::prelude::*;
 
 use super::window::PaddedMap;
 use super::{CHUNK, floats, reduce};
 use crate::error::OpError;
-use crate::ops::{AveragePool, GlobalPool, MaxPool, Placement, PoolKind};
+use crate::ops::{AveragePool, GlobalPool, LpPool, MaxPool, Placement, PoolKind};
 use crate::shape::Shape;
 use crate::tensor::Tensor;
 
@@ -18,6 +18,9 @@ pub(super) fn max_pool(op: &MaxPool, inputs: &[Option<&Tensor>], outputs: usize)
     if (0..3).any(|axis| counts(&place, axis, false).contains(&0)) {
         return Ok(None);
     }
+    if PaddedMap::new(&place).is_none() {
+        return Ok(Some(vec![volumes(&place, shape, x, f32::NEG_INFINITY, larger, |_, _| {})]));
+    }
     Ok(pool(&place, shape, x, f32::NEG_INFINITY, |map, row, y| {
         y.fill(f32::NEG_INFINITY);
         for_each_tap(map, &place, row, y, larger);
@@ -29,7 +32,13 @@ pub(super) fn average_pool(op: &AveragePool, inputs: &[Option<&Tensor>]) -> Resu
     let Some(x) = floats(inputs, 0) else { return Ok(None) };
     let shape = inputs[0].expect("it has elements").shape();
     let place = op.window.place(shape)?;
-    let [rows, columns] = [1, 2].map(|axis| counts(&place, axis, op.count_include_pad));
+    let [depths, rows, columns] = [0, 1, 2].map(|axis| counts(&place, axis, op.count_include_pad));
+    if PaddedMap::new(&place).is_none() {
+        let divide = |[d, h]: [usize; 2], y: &mut [f32]| {
+            y.iter_mut().zip(&columns).for_each(|(y, &columns)| *y /= (depths[d] * rows[h] * columns).max(1) as f32);
+        };
+        return Ok(Some(vec![volumes(&place, shape, x, 0.0, |a, b| a + b, divide)]));
+    }
     Ok(pool(&place, shape, x, 0.0, |map, row, y| {
         y.fill(0.0);
         for_each_tap(map, &place, row, y, |a, b| a + b);
@@ -37,6 +46,22 @@ pub(super) fn average_pool(op: &AveragePool, inputs: &[Option<&Tensor>]) -> Resu
             *y /= (rows[row] * columns).max(1) as f32;
         }
     }))
+}
+
+/// The p-norm of each window on `f32`.
+pub(super) fn lp_pool(op: &LpPool, inputs: &[Option<&Tensor>]) -> Result<Option<Vec<Tensor>>, OpError> {
+    let Some(x) = floats(inputs, 0) else { return Ok(None) };
+    let shape = inputs[0].expect("it has elements").shape();
+    let place = op.window.place(shape)?;
+    let tensor = match op.p {
+        1 => volumes(&place, shape, x, 0.0, |sum, x| sum + x.abs(), |_, _| {}),
+        2 => volumes(&place, shape, x, 0.0, |sum, x| sum + x * x, |_, y| y.iter_mut().for_each(|y| *y = y.sqrt())),
+        p => {
+            let (power, root) = (p as f32, 1.0 / p as f32);
+            volumes(&place, shape, x, 0.0, |sum, x| sum + x.abs().powf(power), |_, y| y.iter_mut().for_each(|y| *y = y.powf(root)))
+        }
+    };
+    Ok(Some(vec![tensor]))
 }
 
 /// One number per map on `f32`.
@@ -74,6 +99,52 @@ fn pool(place: &Placement, shape: &Shape, x: &[f32], fill: f32, row: impl Fn(&Pa
         },
     );
     Some(vec![Tensor::of(output, y)])
+}
+
+/// Every map of `x` by any window: `y = f(y, x)` from `start` for the taps on the input, then `finish` with each row of outputs
+/// and its place `[d, h]`.
+fn volumes(
+    place: &Placement,
+    shape: &Shape,
+    x: &[f32],
+    start: f32,
+    f: impl Fn(f32, f32) -> f32 + Sync,
+    finish: impl Fn([usize; 2], &mut [f32]) + Sync,
+) -> Tensor {
+    let output: Shape = shape[..2].iter().chain(place.output_dims()).copied().collect();
+    let [_, height, width] = place.input;
+    let [depths, rows, columns] = place.output;
+    // Where a tap falls on an axis, if it falls on the input.
+    let at = |axis: usize, o: usize, k: usize| {
+        let position = (o * place.stride[axis] + k * place.dilation[axis]).checked_sub(place.before[axis])?;
+        (position < place.input[axis]).then_some(position)
+    };
+    // For each tap of the innermost axis the outputs that it falls on the input for.
+    let inside: Vec<_> = (0..place.kernel[2])
+        .map(|k| {
+            let first = (0..columns).find(|&o| at(2, o, k).is_some()).unwrap_or(columns);
+            first..(first..columns).find(|&o| at(2, o, k).is_none()).unwrap_or(columns)
+        })
+        .collect();
+    let mut y = vec![start; output.elements()];
+    if y.is_empty() {
+        return Tensor::of(output, y);
+    }
+    y.par_chunks_exact_mut(columns).enumerate().with_min_len(CHUNK.div_ceil(columns * place.taps())).for_each(|(row, y)| {
+        let (map, d, h) = (row / (depths * rows), row / rows % depths, row % rows);
+        for z in (0..place.kernel[0]).filter_map(|k| at(0, d, k)) {
+            for line in (0..place.kernel[1]).filter_map(|k| at(1, h, k)) {
+                let x = &x[((map * place.input[0] + z) * height + line) * width..][..width];
+                for (k, inside) in inside.iter().enumerate().filter(|(_, inside)| !inside.is_empty()) {
+                    let first = inside.start * place.stride[2] + k * place.dilation[2] - place.before[2];
+                    let taps = x[first..].iter().step_by(place.stride[2]);
+                    y[inside.clone()].iter_mut().zip(taps).for_each(|(y, &x)| *y = f(*y, x));
+                }
+            }
+        }
+        finish([d, h], y);
+    });
+    Tensor::of(output, y)
 }
 
 /// `y = f(y, x)` for every tap of an output row.

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::activation::exp;
 use super::pool::larger;
 use super::{CHUNK, floats, movement};
 use crate::error::OpError;
@@ -42,7 +43,7 @@ pub(super) fn maximum(x: &[f32]) -> f32 {
     best.iter().copied().fold(tail, larger)
 }
 
-/// Mean, sum or maximum over axes on `f32`.
+/// A reduction over axes on `f32`.
 pub(super) fn reduce(op: &Reduce, inputs: &[Option<&Tensor>], types: &[TensorType]) -> Result<Option<Vec<Tensor>>, OpError> {
     let Some(x) = floats(inputs, 0) else { return Ok(None) };
     let shape = inputs[0].expect("it has elements").shape();
@@ -75,13 +76,43 @@ pub(super) fn reduce(op: &Reduce, inputs: &[Option<&Tensor>], types: &[TensorTyp
 /// `y[i] =` the reduction of row `i`
 fn rows(function: ReduceFunction, x: &[f32], y: &mut [f32]) {
     let count = x.len() / y.len();
-    y.par_iter_mut().with_min_len(CHUNK.div_ceil(count)).zip(x.par_chunks_exact(count)).for_each(|(y, x)| {
-        *y = match function {
-            ReduceFunction::Mean => (sum(x) / count as f64) as f32,
-            ReduceFunction::Sum => sum(x) as f32,
-            ReduceFunction::Max => maximum(x),
-        };
-    });
+    y.par_iter_mut().with_min_len(CHUNK.div_ceil(count)).zip(x.par_chunks_exact(count)).for_each(|(y, x)| *y = row(function, x));
+}
+
+fn row(function: ReduceFunction, x: &[f32]) -> f32 {
+    let total = match function {
+        ReduceFunction::Max => return maximum(x),
+        ReduceFunction::Min => return x.iter().copied().fold(f32::INFINITY, smaller),
+        ReduceFunction::LogSumExp => {
+            let largest = maximum(x);
+            if !largest.is_finite() {
+                return largest;
+            }
+            return (f64::from(largest) + x.iter().map(|&x| f64::from(exp(x - largest))).sum::<f64>().ln()) as f32;
+        }
+        ReduceFunction::Prod => x.iter().map(|&x| f64::from(x)).product(),
+        ReduceFunction::L1 => sum_by(x, f64::abs),
+        ReduceFunction::L2 | ReduceFunction::SumSquare => sum_by(x, |x| x * x),
+        ReduceFunction::Sum | ReduceFunction::Mean | ReduceFunction::LogSum => sum(x),
+    };
+    finish(function, total, x.len())
+}
+
+/// What a reduction of `count` elements makes of their sum.
+fn finish(function: ReduceFunction, total: f64, count: usize) -> f32 {
+    let result = match function {
+        ReduceFunction::Mean => total / count as f64,
+        ReduceFunction::L2 => total.sqrt(),
+        ReduceFunction::LogSum => total.ln(),
+        _ => total,
+    };
+    result as f32
+}
+
+/// The smaller of two, NaN if either is.
+#[inline(always)]
+fn smaller(a: f32, b: f32) -> f32 {
+    if a < b || a.is_nan() { a } else { b }
 }
 
 /// `y[j] =` the reduction of column `j`, in parallel over blocks of columns
@@ -91,15 +122,34 @@ fn columns(function: ReduceFunction, x: &[f32], y: &mut [f32]) {
     let blocks_per_task = CHUNK.div_ceil(count * COLUMNS);
     y.par_chunks_mut(COLUMNS).enumerate().with_min_len(blocks_per_task).for_each(|(block, y)| {
         let len = y.len();
-        let rows = x.chunks_exact(width).map(|row| &row[block * COLUMNS..][..len]);
-        if function == ReduceFunction::Max {
-            y.fill(f32::NEG_INFINITY);
-            rows.for_each(|row| y.iter_mut().zip(row).for_each(|(y, &x)| *y = larger(*y, x)));
-            return;
+        let rows = || x.chunks_exact(width).map(|row| &row[block * COLUMNS..][..len]);
+        let mut totals = [0f64; COLUMNS];
+        let mut add = |f: fn(f64, f64) -> f64| rows().for_each(|row| totals.iter_mut().zip(row).for_each(|(t, &x)| *t = f(*t, x.into())));
+        match function {
+            ReduceFunction::Max | ReduceFunction::LogSumExp => {
+                y.fill(f32::NEG_INFINITY);
+                rows().for_each(|row| y.iter_mut().zip(row).for_each(|(y, &x)| *y = larger(*y, x)));
+            }
+            ReduceFunction::Min => {
+                y.fill(f32::INFINITY);
+                rows().for_each(|row| y.iter_mut().zip(row).for_each(|(y, &x)| *y = smaller(*y, x)));
+            }
+            ReduceFunction::Prod => {
+                totals.fill(1.0);
+                rows().for_each(|row| totals.iter_mut().zip(row).for_each(|(t, &x)| *t *= f64::from(x)));
+            }
+            ReduceFunction::L1 => add(|t, x| t + x.abs()),
+            ReduceFunction::L2 | ReduceFunction::SumSquare => add(|t, x| t + x * x),
+            ReduceFunction::Sum | ReduceFunction::Mean | ReduceFunction::LogSum => add(|t, x| t + x),
         }
-        let mut sums = [0f64; COLUMNS];
-        rows.for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x)));
-        let divisor = if function == ReduceFunction::Mean { count as f64 } else { 1.0 };
-        y.iter_mut().zip(sums).for_each(|(y, sum)| *y = (sum / divisor) as f32);
+        match function {
+            ReduceFunction::Max | ReduceFunction::Min => {}
+            ReduceFunction::LogSumExp => {
+                rows().for_each(|row| totals.iter_mut().zip(row).zip(&*y).for_each(|((t, &x), &y)| *t += f64::from(exp(x - y))));
+                let finite = y.iter_mut().zip(totals).filter(|(y, _)| y.is_finite());
+                finite.for_each(|(y, total)| *y = (f64::from(*y) + total.ln()) as f32);
+            }
+            _ => y.iter_mut().zip(totals).for_each(|(y, total)| *y = finish(function, total, count)),
+        }
     });
 }

@@ -3,9 +3,10 @@
 use super::*;
 use crate::inspect::Comparison;
 use crate::ops::{
-    AveragePool, BatchNormalization, Binary, Clip, Concat, Conv, ConvTranspose, Expand, Gemm, GlobalPool, GroupNormalization,
-    InstanceNormalization, LayerNormalization, MatMul, MaxPool, Op, PRelu, Pad, PadMode, Padding, PoolKind, Reduce, ReduceFunction, Slice,
-    Softmax, Split, Transpose, Unary, Window,
+    AveragePool, BatchNormalization, Binary, Clip, Concat, Conv, ConvTranspose, DepthOrder, DepthToSpace, Expand, Gather, Gemm, GlobalPool,
+    GridPadding, GridSample, GroupNormalization, InstanceNormalization, Interpolation, LayerNormalization, MatMul, MaxPool, NearestMode,
+    Op, PRelu, Pad, PadMode, Padding, PoolKind, Reduce, ReduceFunction, Resize, ResizeCoordinates, ResizeMode, Slice, Softmax,
+    SpaceToDepth, Split, Tile, Transpose, Unary, Window,
 };
 use crate::shape::Shape;
 
@@ -261,6 +262,24 @@ fn normalizations() {
 }
 
 #[test]
+fn products_of_integers_and_doubles() {
+    for dtype in [DType::I32, DType::U32, DType::I64, DType::U64, DType::F64] {
+        let of = |seed, shape: &[usize]| {
+            let values = wave(seed, shape).to_f64().into_iter().map(|x| (x + 2.0) * 1e4);
+            Tensor::from_f64(dtype, shape, values.collect()).unwrap()
+        };
+        for (a, b) in
+            [(&[3, 5][..], &[5, 7][..]), (&[2, 1, 33, 40], &[3, 40, 70]), (&[300, 40], &[40, 50]), (&[9], &[9]), (&[2, 0], &[0, 3])]
+        {
+            check(MatMul, &[&of(1, a), &of(2, b)]);
+        }
+        let op = |transpose_a, transpose_b| Gemm { transpose_a, transpose_b, ..Gemm::default() };
+        check(op(true, false), &[&of(1, &[6, 5]), &of(2, &[6, 7]), &of(3, &[7])]);
+        check(op(false, true), &[&of(1, &[5, 6]), &of(2, &[7, 6]), &of(3, &[5, 1])]);
+    }
+}
+
+#[test]
 fn softmaxes_and_reductions() {
     let x = wave(1, [3, 5, 7, 70]);
     for axis in [0, 1, 2, -1] {
@@ -277,5 +296,59 @@ fn softmaxes_and_reductions() {
                 check(op, &[&x, &integers(axes)]);
             }
         }
+    }
+}
+
+#[test]
+fn resizes() {
+    let modes = [ResizeMode::Nearest(NearestMode::RoundPreferFloor), ResizeMode::Linear, ResizeMode::Cubic { coefficient: -0.75 }];
+    for mode in modes {
+        for (coordinates, antialias) in
+            [(ResizeCoordinates::HalfPixel, false), (ResizeCoordinates::AlignCorners, false), (ResizeCoordinates::HalfPixel, true)]
+        {
+            let op = Resize { mode, coordinates, antialias: antialias && mode != modes[0], ..Resize::default() };
+            for (shape, sizes) in [
+                (&[2, 3, 7, 9][..], &[2, 3, 20, 31][..]),
+                (&[1, 2, 40, 33], &[1, 2, 11, 8]),
+                (&[1, 2, 40, 9], &[1, 2, 11, 200]),
+                (&[2, 5, 7, 3], &[2, 9, 4, 3]),
+                (&[2, 3, 4, 5, 6], &[2, 3, 7, 3, 13]),
+                (&[70], &[300]),
+                (&[1, 1, 65, 75], &[1, 1, 130, 150]),
+            ] {
+                let (x, sizes) = (wave(51, shape), integers(sizes));
+                check_with(op.clone().into(), &[Some(&x), None, None, Some(&sizes)], 1);
+                check_with(op.clone().into(), &[Some(&halves(&x)), None, None, Some(&sizes)], 1);
+            }
+        }
+    }
+    let crop = Resize { coordinates: ResizeCoordinates::CropAndResize, extrapolation_value: 3.0, ..Resize::default() };
+    let roi = Tensor::vector(vec![0f32, -0.5, 1.0, 1.5]);
+    check_with(crop.into(), &[Some(&wave(52, [3, 5])), Some(&roi), None, Some(&integers(&[4, 9]))], 1);
+}
+
+#[test]
+fn grids() {
+    for mode in [Interpolation::Nearest, Interpolation::Linear, Interpolation::Cubic] {
+        for padding in [GridPadding::Zeros, GridPadding::Border, GridPadding::Reflection] {
+            for align_corners in [false, true] {
+                let op = GridSample { mode, padding, align_corners };
+                check(op, &[&wave(53, [2, 3, 5, 7]), &wave(54, [2, 9, 4, 2])]);
+                check(op, &[&wave(53, [1, 2, 1, 6]), &wave(55, [1, 3, 5, 2])]);
+            }
+        }
+    }
+}
+
+#[test]
+fn blocks_rows_and_copies() {
+    for mode in [DepthOrder::DepthColumnRow, DepthOrder::ColumnRowDepth] {
+        check(DepthToSpace { block_size: 2, mode }, &[&wave(56, [2, 12, 3, 5])]);
+    }
+    check(SpaceToDepth { block_size: 3 }, &[&wave(57, [2, 4, 6, 9])]);
+    check(Tile, &[&wave(58, [2, 3, 5]), &integers(&[3, 1, 2])]);
+    let indices = Tensor::new([3, 2], vec![4i64, -1, 0, 2, 2, -5]).unwrap();
+    for axis in [0, 1, 2] {
+        check(Gather { axis }, &[&wave(59, [5, 71, 63]), &indices]);
     }
 }

@@ -20,6 +20,11 @@ impl Parts<'_> {
         self.node.inputs.get(index).copied().flatten()
     }
 
+    /// How many inputs the node lists, those left out included.
+    pub fn inputs(&self) -> usize {
+        self.node.inputs.len()
+    }
+
     /// How many outputs the node declares.
     pub fn outputs(&self) -> usize {
         self.node.outputs.len()

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Node, TensorType, Value, ValueId};
 use crate::ops::Op;
 use crate::shape::Shape;
-use crate::tensor::{DType, Tensor};
+use crate::tensor::Tensor;
 
 /// The operator sets that [`ops`] is written for.
 const OPSETS: std::ops::RangeInclusive<i64> = 1..=28;
@@ -242,9 +242,10 @@ impl<'a> Importer<'a, '_> {
             kept_inputs: inputs.len(),
             kept_outputs: proto.output.len(),
         };
-        let op = match is_onnx(&proto.domain) {
-            true => ops::read(&proto.op_type, &mut reader),
-            false => Err("operator is not supported".into()),
+        let op = match proto.domain.as_str() {
+            domain if is_onnx(domain) => ops::read(&proto.op_type, &mut reader),
+            ops::microsoft::DOMAIN => ops::microsoft::read(&proto.op_type, &mut reader),
+            _ => Err("operator is not supported".into()),
         };
         let NodeReader { added, prepended, kept_inputs, kept_outputs, inputs: read, .. } = reader;
         let op = match op {
@@ -268,12 +269,13 @@ impl<'a> Importer<'a, '_> {
         for (at, op, (name, tensor)) in prepended {
             inputs[at] = Some(self.prepend(label, inputs[at], op, name, tensor)?);
         }
+        let dtypes: Vec<_> = read.iter().map(|input| input.dtype).collect();
         let mut outputs = vec![];
         for (index, name) in proto.output.iter().enumerate().take(kept_outputs) {
             outputs.push(if name.is_empty() {
                 None
             } else {
-                let dtype = output_dtype(&op, read.first().and_then(|i| i.dtype), index);
+                let dtype = op.operator().output_dtype(&dtypes, index);
                 Some(self.define(Value { name: name.clone(), dtype, ..Value::default() }, || format!("node `{label}`"))?)
             });
         }
@@ -311,16 +313,6 @@ impl<'a> Importer<'a, '_> {
 
 fn is_constant(node: &NodeProto) -> bool {
     node.op_type == "Constant" && is_onnx(&node.domain)
-}
-
-/// The element type of an output, as far as an operator says it without shapes.
-fn output_dtype(op: &Op, input: Option<DType>, index: usize) -> Option<DType> {
-    match (op, index) {
-        (Op::Cast(cast), _) => Some(cast.to),
-        (Op::ConstantOfShape(constant), _) => Some(constant.value.dtype()),
-        (Op::ShapeOf(_), _) | (Op::MaxPool(_), 1) => Some(DType::I64),
-        _ => input,
-    }
 }
 
 /// A graph input or output as the file declares it.

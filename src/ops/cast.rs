@@ -1,7 +1,7 @@
 //! Conversion between element types.
 
 use crate::error::OpError;
-use crate::graph::TensorType;
+use crate::graph::{Parts, TensorType, ValueId};
 use crate::ops::{Operands, Operator};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, TypeRole, Variant, WORKGROUP_SIZE, params,
@@ -19,6 +19,11 @@ pub struct Cast {
     /// The type of the output.
     pub to: DType,
 }
+
+/// `CastLike`: [`Cast`] of input 0 to the element type of input 1 (`target_type`), whose elements do not matter.
+/// Source: ONNX `CastLike`, opset 15.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CastLike;
 
 params! {
     struct CastParams {
@@ -95,6 +100,10 @@ impl Operator for Cast {
         "Cast"
     }
 
+    fn output_dtype(&self, _inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        Some(self.to)
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         Ok(vec![TensorType::new(self.to, inputs.required(0, "input")?.shape)])
     }
@@ -112,5 +121,37 @@ impl Operator for Cast {
 
     fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
         Ok(vec![reference::cast::cast(reference::input(inputs, 0), self.to)])
+    }
+}
+
+impl Operator for CastLike {
+    fn name(&self) -> &'static str {
+        "CastLike"
+    }
+
+    fn output_dtype(&self, inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        inputs.get(1).copied().flatten()
+    }
+
+    fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
+        Ok(vec![TensorType::new(inputs.required(1, "target_type")?.dtype, inputs.required(0, "input")?.shape)])
+    }
+
+    fn flops(&self, _inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
+        0
+    }
+
+    fn decompose(&self, parts: &mut Parts<'_>) -> crate::Result<Option<Vec<ValueId>>> {
+        let (Some(x), Some(like)) = (parts.input(0), parts.input(1)) else { return Ok(None) };
+        let to = parts.dtype(like);
+        Ok(Some(vec![parts.node("cast", Cast { to }, &[x])?]))
+    }
+
+    fn lower(&self, _context: &LowerContext<'_>) -> Lowered {
+        Lowered::Host("it runs as Cast".into())
+    }
+
+    fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
+        Ok(vec![reference::cast::cast(reference::input(inputs, 0), reference::input(inputs, 1).dtype())])
     }
 }

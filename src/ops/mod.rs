@@ -1,34 +1,64 @@
 //! The operators: attributes, shape rule, cost and lowering, one file per family. Nothing here names wgpu.
 
 pub(crate) mod activation;
+pub(crate) mod arg_reduce;
+pub(crate) mod attention;
 pub(crate) mod binary;
+pub(crate) mod build;
 pub(crate) mod cast;
+pub(crate) mod classify;
 pub(crate) mod constant;
 pub(crate) mod conv;
+pub(crate) mod cumsum;
+pub(crate) mod det;
+pub(crate) mod dropout;
+pub(crate) mod einsum;
+pub(crate) mod image_scaler;
 pub(crate) mod layout;
 pub(crate) mod matmul;
 pub(crate) mod movement;
 pub(crate) mod norm;
 pub(crate) mod pool;
+pub(crate) mod quantize;
 pub(crate) mod reduce;
+pub(crate) mod sampling;
 pub(crate) mod softmax;
 pub(crate) mod tile;
+pub(crate) mod top_k;
 pub(crate) mod window;
 
 use std::fmt;
 
 pub use activation::{Clip, GeluApproximation, PRelu, Unary};
-pub use binary::Binary;
-pub use cast::Cast;
-pub use constant::{ConstantOfShape, ShapeOf};
+pub use arg_reduce::ArgReduce;
+pub use attention::{Attention, RotaryEmbedding, Scores};
+pub use binary::{Binary, Comparison, Not, Variadic, Where};
+pub use cast::{Cast, CastLike};
+pub use classify::Classify;
+pub use constant::{ConstantOfShape, EyeLike, Range, ShapeOf, Size};
 pub use conv::{Conv, ConvInteger, ConvTranspose, DeformConv, QLinearConv};
+pub use cumsum::CumSum;
+pub use det::Det;
+pub use dropout::Dropout;
+pub use einsum::Einsum;
+pub use image_scaler::ImageScaler;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
-pub use matmul::{Gemm, MatMul};
-pub use movement::{Concat, Expand, Gather, Pad, PadMode, Resize, Slice, Split, Transpose};
-pub use norm::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
-pub use pool::{AveragePool, GlobalPool, MaxPool, PoolKind};
+pub use matmul::{Gemm, MatMul, MatMulInteger, QLinearMatMul};
+pub use movement::{
+    AspectRatio, CenterCropPad, Compress, Concat, DepthOrder, DepthToSpace, Expand, Gather, GatherElements, GatherNd, NearestMode, NonZero,
+    OneHot, Pad, PadMode, Resize, ResizeCoordinates, ResizeMode, ReverseSequence, ScatterElements, ScatterNd, ScatterReduction, Slice,
+    SpaceToDepth, Split, TensorScatter, Tile, Transpose, Trilu, Unique,
+};
+pub use norm::{
+    BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LocalResponseNormalization, LpNormalization,
+    MeanVarianceNormalization, RmsNormalization,
+};
+pub use pool::{AveragePool, GlobalLpPool, GlobalPool, LpPool, MaxPool, MaxUnpool, PoolKind};
+pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QLinear, QLinearFunction, QuantizeLinear};
 pub use reduce::{Reduce, ReduceFunction};
-pub use softmax::Softmax;
+pub use sampling::{AffineGrid, Col2Im, GridPadding, GridSample, Interpolation, NonMaxSuppression, RoiAlign, RoiPool};
+pub use softmax::{Hardmax, Softmax};
+pub use top_k::TopK;
 pub use window::{Padding, Placement, Spatial, Window};
 
 use crate::error::{OpError, Result};
@@ -56,10 +86,16 @@ macro_rules! ops {
 }
 
 ops! {
-    AveragePool, BatchNormalization, Binary, Cast, Clip, Concat, ConstantOfShape, Conv, ConvInteger, ConvTranspose, DeformConv,
-    Expand, Flatten, Gather, Gemm,
-    GlobalPool, GroupNormalization, Identity, InstanceNormalization, LayerNormalization, MatMul, MaxPool, PRelu, Pad,
-    QLinearConv, Reduce, Reshape, Resize, ShapeOf, Slice, Softmax, Split, Squeeze, Transpose, Unary, Unsqueeze,
+    AffineGrid, ArgReduce, Attention, AveragePool, BatchNormalization, Binary, Cast, CastLike, CenterCropPad,
+    Classify, Clip, Col2Im, Comparison, Compress, Concat, ConstantOfShape, Conv, ConvInteger, ConvTranspose, CumSum,
+    DeformConv, DepthToSpace, DequantizeLinear, Det, Dropout, DynamicQuantizeLinear, Einsum, Expand, EyeLike, Flatten,
+    Gather, GatherElements, GatherNd, Gemm, GlobalLpPool, GlobalPool, GridSample, GroupNormalization, Hardmax,
+    Identity, ImageScaler, InstanceNormalization, LayerNormalization, LocalResponseNormalization, LpNormalization,
+    LpPool, MatMul, MatMulInteger, MaxPool, MaxUnpool, MeanVarianceNormalization, NonMaxSuppression, NonZero, Not,
+    OneHot, PRelu, Pad, QLinear, QLinearConv, QLinearMatMul, QuantizeLinear, Range, Reduce, Reshape, Resize,
+    ReverseSequence, RmsNormalization, RoiAlign, RotaryEmbedding, ScatterElements, ScatterNd, ShapeOf, Size, Slice,
+    Softmax, SpaceToDepth, Split, Squeeze, TensorScatter, Tile, TopK, Transpose, Trilu, Unary, Unique, Unsqueeze,
+    Variadic, Where,
 }
 
 impl Op {
@@ -78,6 +114,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
     ///
     /// Everything that `lower` and `reference` rely on is checked here.
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError>;
+
+    /// The element type of output `index`, as far as those of the inputs say it without shapes.
+    fn output_dtype(&self, inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        inputs.first().copied().flatten()
+    }
 
     /// Floating-point operations of one run, a multiply-add counted as two; 0 for data movement.
     fn flops(&self, _inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {

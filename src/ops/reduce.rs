@@ -5,28 +5,56 @@ use crate::graph::TensorType;
 use crate::ops::binary::NUMBERS;
 use crate::ops::{FLOATS, Operands, Operator, Tolerance};
 use crate::plan::{
-    ANY_ELEMENT, Access, Arg, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, collapse, dims_array, element_count,
-    params, part, workgroups_1d,
+    ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, TypeRole, Variant, WORKGROUP_SIZE,
+    collapse, dims_array, element_count, params, part, workgroups_1d,
 };
 use crate::reference;
 use crate::shape::{Shape, resolve_axis};
 use crate::tensor::{DType, Tensor};
 
-/// What a reduction computes.
+/// What a reduction computes. Sums and products of integers wrap at their width; what is no integer is truncated toward zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum ReduceFunction {
-    /// The mean; of integers truncated toward zero.
+    /// The mean.
     Mean,
-    /// The sum; of integers wrapping at their width.
+    /// The sum.
     Sum,
     /// The largest element, NaN where there is one.
     Max,
+    /// The smallest element, NaN where there is one.
+    Min,
+    /// The product.
+    Prod,
+    /// The sum of absolute values.
+    L1,
+    /// The square root of the sum of squares.
+    L2,
+    /// The logarithm of the sum.
+    LogSum,
+    /// The logarithm of the sum of exponentials, which never overflow.
+    LogSumExp,
+    /// The sum of squares.
+    SumSquare,
 }
 
-/// `ReduceMean`, `ReduceSum`, `ReduceMax`: input `data`, optional `axes`; over all axes without them.
+impl ReduceFunction {
+    /// Whether the result is rounded even where elements are integers.
+    pub(crate) fn is_real(self) -> bool {
+        matches!(self, ReduceFunction::L2 | ReduceFunction::LogSum | ReduceFunction::LogSumExp)
+    }
+
+    /// Whether one element alone is its own reduction.
+    fn keeps_one(self) -> bool {
+        use ReduceFunction as F;
+        matches!(self, F::Mean | F::Sum | F::Max | F::Min | F::Prod | F::LogSumExp)
+    }
+}
+
+/// `ReduceMean`, `ReduceSum`, `ReduceMax` and their kin: input `data`, optional `axes`; over all axes without them.
 ///
-/// The output loses the reduced axes, or keeps them with extent 1. Source: ONNX `ReduceSum`, opset 13, and its kin of opset 18.
+/// The output loses the reduced axes, or keeps them with extent 1. No elements have the sum 0, the product 1, and the
+/// smallest and largest value of the type as maximum and minimum. Source: ONNX `ReduceSum`, opset 13, and its kin of opset 20.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Reduce {
     /// What is computed.
@@ -41,6 +69,9 @@ params! {
     struct ReduceRowsParams {
         rows: u32,
         columns: u32,
+        lowest: f32,
+        mask: u32,
+        sign: u32,
     }
 }
 
@@ -52,13 +83,30 @@ params! {
         reduced_strides: [[u32; 4]; 2],
         outputs: u32,
         count: u32,
+        lowest: f32,
+        mask: u32,
+        sign: u32,
+    }
+}
+
+params! {
+    struct ReduceMeanIntegersParams {
+        kept: [[u32; 4]; 2],
+        kept_strides: [[u32; 4]; 2],
+        reduced: [[u32; 4]; 2],
+        reduced_strides: [[u32; 4]; 2],
+        outputs: u32,
+        count: u32,
     }
 }
 
 const REDUCE: Part = part!("shared/reduce.wgsl");
 
+/// Where the elements of each output lie.
+const REDUCE_AXES: Part = part!("shared/reduce_axes.wgsl");
+
 const OVERRIDES: &[Override] = &[
-    Override { name: "FUNCTION", values: &[0, 1, 2] },
+    Override { name: "FUNCTION", values: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9] },
     Override { name: "COOPERATIVE", values: &[0, 1] },
     Override { name: "WORKGROUP_SIZE", values: &[64, 256] },
 ];
@@ -77,11 +125,22 @@ pub(crate) static REDUCE_ROWS: Kernel = Kernel {
 pub(crate) static REDUCE_STRIDED: Kernel = Kernel {
     name: "reduce_strided",
     body: part!("reduce_strided.wgsl"),
-    parts: &[INDEX, REDUCE],
+    parts: &[INDEX, REDUCE, REDUCE_AXES],
     types: &[ANY_ELEMENT],
     tiles: &[],
     overrides: OVERRIDES,
     params: ReduceStridedParams::LAYOUT,
+    bindings: &[Access::Read, Access::Write],
+};
+
+pub(crate) static REDUCE_MEAN_INTEGERS: Kernel = Kernel {
+    name: "reduce_mean_integers",
+    body: part!("reduce_mean_integers.wgsl"),
+    parts: &[INDEX, REDUCE_AXES],
+    types: &[TypeRole { role: "Element", allowed: &[Elem::I32, Elem::U32, Elem::I64] }],
+    tiles: &[],
+    overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
+    params: ReduceMeanIntegersParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
 };
 
@@ -100,6 +159,13 @@ pub(crate) fn deal_rows(rows: usize, columns: usize, enough: usize, max: u32) ->
     let per_workgroup = if cooperative { 1 } else { size as usize };
     let workgroups = workgroups_1d(rows, per_workgroup, max).ok_or_else(|| format!("{rows} rows are too many"))?;
     Ok(([cooperative.into(), size], workgroups))
+}
+
+/// `shape` as `[outer, columns, inner]`, the columns those of one axis, which may count from the end.
+pub(crate) fn along_axis(axis: i64, shape: &Shape) -> Result<[usize; 3], OpError> {
+    let at = resolve_axis(axis, shape.rank()).ok_or_else(|| OpError::invalid(format!("axis {axis} is out of range for {shape}")))?;
+    let extent = |axes: &[usize]| axes.iter().product();
+    Ok([extent(&shape[..at]), shape[at], extent(&shape[at + 1..])])
 }
 
 /// Which axes of `x` are reduced, by input 1 where it is given.
@@ -122,6 +188,13 @@ impl Reduce {
             ReduceFunction::Sum => 0,
             ReduceFunction::Mean => 1,
             ReduceFunction::Max => 2,
+            ReduceFunction::Min => 3,
+            ReduceFunction::Prod => 4,
+            ReduceFunction::L1 => 5,
+            ReduceFunction::L2 => 6,
+            ReduceFunction::LogSum => 7,
+            ReduceFunction::LogSumExp => 8,
+            ReduceFunction::SumSquare => 9,
         }
     }
 
@@ -140,15 +213,12 @@ impl Reduce {
         let reduced = reduced_axes(self, data.shape.rank(), axes.as_deref()).map_err(|e| e.to_string())?;
         let outputs = context.outputs[0].shape.elements();
         let elements = element_count(data.shape)?;
-        if outputs == elements as usize {
+        if outputs == elements as usize && self.function.keeps_one() {
             return Ok(Lowered::View);
         }
         let elem = context.elem(data.dtype)?;
-        if self.function == ReduceFunction::Mean && !data.dtype.is_float() {
-            return Err(format!("the sum behind a mean of {} may outgrow it", data.dtype));
-        }
-        if self.function == ReduceFunction::Sum && data.dtype.is_integer() && data.dtype.size() < 4 {
-            return Err(format!("{} wraps at {} bits, shaders at 32", data.dtype, 8 * data.dtype.size()));
+        if self.function.is_real() && !data.dtype.is_float() {
+            return Err(format!("a result of {} that is no integer needs more digits than f32 has", data.dtype));
         }
         let count = elements as usize / outputs;
         let variant = |kernel, [cooperative, size]: [u32; 2]| Variant {
@@ -170,15 +240,17 @@ impl Reduce {
         };
         let (kept, reduced) = (axes(false), axes(true));
 
+        let (lowest, (mask, sign)) = (f32::MIN, narrow_bits(data.dtype));
         let mut lowerings = vec![];
         let mut refusal = format!("kept and reduced axes alternate more than 8 times in {}", data.shape);
         let loops = |per_turn: usize, [cooperative, size]: [u32; 2]| {
             let turns = count.div_ceil(if cooperative == 1 { size as usize } else { 1 });
             context.capabilities.check_iterations(turns * per_turn + turns / 64 + 64)
         };
-        if kept.len() <= 1 && matches!(reduced[..], [(_, 1)]) {
+        let integer_mean = self.function == ReduceFunction::Mean && !data.dtype.is_float();
+        if !integer_mean && kept.len() <= 1 && matches!(reduced[..], [(_, 1)]) {
             let (overrides, workgroups) = deal_rows(outputs, count, usize::MAX, max)?;
-            let params = ReduceRowsParams { rows: outputs as u32, columns: count as u32 };
+            let params = ReduceRowsParams { rows: outputs as u32, columns: count as u32, lowest, mask, sign };
             match loops(1, overrides) {
                 Ok(()) => lowerings.push(Lowering::single(variant(&REDUCE_ROWS, overrides), &params, bindings(), workgroups)),
                 Err(reason) => refusal = reason,
@@ -189,12 +261,20 @@ impl Reduce {
         if let (Some(kept), Some(kept_strides), Some(reduced), Some(reduced_strides)) =
             (dims(&kept), walks(&kept), dims(&reduced), walks(&reduced))
         {
+            if integer_mean {
+                context.capabilities.check_iterations(count * 9)?;
+                let workgroups = workgroups_1d(outputs, WORKGROUP_SIZE as usize, max).ok_or("too many outputs")?;
+                let (outputs, count) = (outputs as u32, count as u32);
+                let params = ReduceMeanIntegersParams { kept, kept_strides, reduced, reduced_strides, outputs, count };
+                let variant = Variant { kernel: &REDUCE_MEAN_INTEGERS, types: vec![elem], tile: None, overrides: vec![WORKGROUP_SIZE] };
+                return Ok(Lowered::Kernels(vec![Lowering::single(variant, &params, bindings(), workgroups)]));
+            }
             // Neighbouring outputs read side by side, so one invocation each is best as soon as there are many.
             let (overrides, workgroups) = deal_rows(outputs, count, 4096, max)?;
             // At the end of each run of the innermost axis, a loop over the axes finds the next one.
             let allowed = loops(1 + 8usize.div_ceil(reduced[1][3].max(1) as usize), overrides);
             let (outputs, count) = (outputs as u32, count as u32);
-            let params = ReduceStridedParams { kept, kept_strides, reduced, reduced_strides, outputs, count };
+            let params = ReduceStridedParams { kept, kept_strides, reduced, reduced_strides, outputs, count, lowest, mask, sign };
             match allowed {
                 Ok(()) => lowerings.push(Lowering::single(variant(&REDUCE_STRIDED, overrides), &params, bindings(), workgroups)),
                 Err(reason) => refusal = reason,
@@ -207,19 +287,37 @@ impl Reduce {
     }
 }
 
+/// The mask of the bits of an integer type that is narrower than its storage, 0 for other types; and its sign bit, 0 without.
+pub(crate) fn narrow_bits(dtype: DType) -> (u32, u32) {
+    match dtype {
+        DType::I8 => (0xff, 0x80),
+        DType::I16 => (0xffff, 0x8000),
+        DType::U8 => (0xff, 0),
+        DType::U16 => (0xffff, 0),
+        _ => (0, 0),
+    }
+}
+
 impl Operator for Reduce {
     fn name(&self) -> &'static str {
         match self.function {
             ReduceFunction::Mean => "ReduceMean",
             ReduceFunction::Sum => "ReduceSum",
             ReduceFunction::Max => "ReduceMax",
+            ReduceFunction::Min => "ReduceMin",
+            ReduceFunction::Prod => "ReduceProd",
+            ReduceFunction::L1 => "ReduceL1",
+            ReduceFunction::L2 => "ReduceL2",
+            ReduceFunction::LogSum => "ReduceLogSum",
+            ReduceFunction::LogSumExp => "ReduceLogSumExp",
+            ReduceFunction::SumSquare => "ReduceSumSquare",
         }
     }
 
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let data = match self.function {
-            ReduceFunction::Max => inputs.expect_dtype(0, "data", DType::ALL)?,
-            ReduceFunction::Mean | ReduceFunction::Sum => inputs.expect_dtype(0, "data", NUMBERS)?,
+            ReduceFunction::Max | ReduceFunction::Min => inputs.expect_dtype(0, "data", DType::ALL)?,
+            _ => inputs.expect_dtype(0, "data", NUMBERS)?,
         };
         let axes = inputs.integers(1, "axes")?;
         let reduced = reduced_axes(self, data.shape.rank(), axes.as_deref())?;
@@ -247,8 +345,8 @@ impl Operator for Reduce {
 
     fn tolerance(&self, dtype: DType) -> Tolerance {
         match self.function {
-            ReduceFunction::Max => Tolerance::EXACT,
-            ReduceFunction::Mean | ReduceFunction::Sum => Tolerance::accumulation(dtype),
+            ReduceFunction::Max | ReduceFunction::Min => Tolerance::EXACT,
+            _ => Tolerance::accumulation(dtype),
         }
     }
 }

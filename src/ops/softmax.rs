@@ -1,15 +1,15 @@
-//! Softmax and its logarithm.
+//! Softmax, its logarithm, and its limit.
 
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::reduce::deal_rows;
+use crate::ops::reduce::{along_axis, deal_rows};
 use crate::ops::{FLOATS, Operands, Operator, Tolerance};
 use crate::plan::{
     Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, WORKGROUP_SIZE, element_count,
     params, part, workgroups_1d,
 };
 use crate::reference;
-use crate::shape::{Shape, resolve_axis};
+use crate::shape::Shape;
 use crate::tensor::{DType, Tensor};
 
 /// `Softmax`, `LogSoftmax`: `exp(x) ÷ Σ exp(x)` along one axis, or its logarithm. Input and output have the same shape.
@@ -25,6 +25,17 @@ pub struct Softmax {
     pub flatten: bool,
 }
 
+/// `Hardmax`: 1 where the first of the largest elements along one axis is, else 0. Input and output have the same shape.
+///
+/// A NaN counts as the largest. Source: ONNX `Hardmax`, opset 13, and opset 11 for `flatten`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Hardmax {
+    /// The axis; negative counts from the end.
+    pub axis: i64,
+    /// Whether all axes from `axis` on are one, as before opset 13.
+    pub flatten: bool,
+}
+
 params! {
     struct SoftmaxRowsParams {
         rows: u32,
@@ -34,6 +45,14 @@ params! {
 
 params! {
     struct SoftmaxStridedParams {
+        positions: u32,
+        columns: u32,
+        inner: u32,
+    }
+}
+
+params! {
+    struct HardmaxParams {
         positions: u32,
         columns: u32,
         inner: u32,
@@ -66,14 +85,27 @@ pub(crate) static SOFTMAX_STRIDED: Kernel = Kernel {
     bindings: &[Access::Read, Access::Write],
 };
 
+pub(crate) static HARDMAX: Kernel = Kernel {
+    name: "hardmax",
+    body: part!("hardmax.wgsl"),
+    parts: &[INDEX],
+    types: &[FLOAT_ELEMENT],
+    tiles: &[],
+    overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
+    params: HardmaxParams::LAYOUT,
+    bindings: &[Access::Read, Access::Write],
+};
+
+/// `shape` as `[outer, columns, inner]`, the columns those of `axis`, or where `flatten` of all axes from it on.
+fn split(axis: i64, flatten: bool, shape: &Shape) -> Result<[usize; 3], OpError> {
+    let [outer, columns, inner] = along_axis(axis, shape)?;
+    Ok(if flatten { [outer, columns * inner, 1] } else { [outer, columns, inner] })
+}
+
 impl Softmax {
     /// `shape` as `[outer, columns, inner]`, the sum running over the columns.
     pub(crate) fn split(&self, shape: &Shape) -> Result<[usize; 3], OpError> {
-        let axis = resolve_axis(self.axis, shape.rank());
-        let axis = axis.ok_or_else(|| OpError::invalid(format!("axis {} is out of range for {shape}", self.axis)))?;
-        let extent = |axes: &[usize]| axes.iter().product();
-        let end = if self.flatten { shape.rank() } else { axis + 1 };
-        Ok([extent(&shape[..axis]), extent(&shape[axis..end]), extent(&shape[end..])])
+        split(self.axis, self.flatten, shape)
     }
 
     fn lower_softmax(&self, context: &LowerContext<'_>) -> Result<Lowering, String> {
@@ -127,5 +159,43 @@ impl Operator for Softmax {
 
     fn tolerance(&self, dtype: DType) -> Tolerance {
         Tolerance::accumulation(dtype)
+    }
+}
+
+fn lower_hardmax(op: &Hardmax, context: &LowerContext<'_>) -> Result<Lowering, String> {
+    let y = &context.outputs[0];
+    let types = vec![context.elem(y.dtype)?];
+    element_count(&y.shape)?;
+    let [outer, columns, inner] = split(op.axis, op.flatten, &y.shape).map_err(|e| e.to_string())?;
+    context.capabilities.check_iterations(2 * columns)?;
+    let positions = outer * inner;
+    let workgroups = workgroups_1d(positions, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
+    let params = HardmaxParams { positions: positions as u32, columns: columns as u32, inner: inner as u32 };
+    let variant = Variant { kernel: &HARDMAX, types, tile: None, overrides: vec![WORKGROUP_SIZE] };
+    Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
+}
+
+impl Operator for Hardmax {
+    fn name(&self) -> &'static str {
+        "Hardmax"
+    }
+
+    fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
+        let x = inputs.expect_dtype(0, "input", FLOATS)?;
+        split(self.axis, self.flatten, x.shape)?;
+        Ok(vec![x.tensor_type()])
+    }
+
+    fn lower(&self, context: &LowerContext<'_>) -> Lowered {
+        Lowered::from_rule(lower_hardmax(self, context))
+    }
+
+    fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
+        let x = reference::input(inputs, 0);
+        Ok(vec![reference::softmax::hardmax(x, split(self.axis, self.flatten, x.shape())?)])
+    }
+
+    fn tolerance(&self, _dtype: DType) -> Tolerance {
+        Tolerance::EXACT
     }
 }

@@ -304,6 +304,7 @@ type_headers! {
     "Element": F32 "types/element_f32.wgsl", F16 "types/element_f16.wgsl", I32 "types/element_i32.wgsl",
         U32 "types/element_u32.wgsl", I64 "types/element_i64.wgsl";
     "Index": I32 "types/index_i32.wgsl", I64 "types/index_i64.wgsl";
+    "Quantized": I32 "types/quantized_i32.wgsl", U32 "types/quantized_u32.wgsl";
     "Target": F32 "types/target_f32.wgsl", F16 "types/target_f16.wgsl", I32 "types/target_i32.wgsl",
         U32 "types/target_u32.wgsl", I64 "types/target_i64.wgsl";
 }

@@ -7,6 +7,7 @@ use super::{Arg, Binding, Capabilities, Dispatch, Elem, LowerContext, Lowered, L
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId, TensorType, ValueId};
 use crate::ops::Operand;
+use crate::tensor::Tensor;
 
 /// Choices of the caller in lowering.
 #[derive(Clone, PartialEq, Debug)]
@@ -216,6 +217,7 @@ impl Lowerer<'_> {
             Arg::Packed(i, packing) => of(node.inputs.get(*i), *packing),
             Arg::Output(i) => of(node.outputs.get(*i), Packing::AsIs),
             Arg::Scratch(i) => Ok(lowering.scratch[*i]),
+            Arg::Table(tensor) => device_bytes(&TensorType::new(tensor.dtype(), tensor.shape()), capabilities),
             Arg::Unused => Ok(BUFFER_ALIGNMENT),
         }
     }
@@ -245,6 +247,7 @@ impl Lowerer<'_> {
                     Arg::Output(i) => self.bind_value(node.outputs[i].expect("checked by fits")),
                     Arg::Scratch(i) => self.bind_buffer(scratch[i], lowering.scratch[i].next_multiple_of(BUFFER_ALIGNMENT)),
                     Arg::Packed(i, packing) => Binding::Weight(self.weight(node.inputs[i].expect("checked by fits"), packing)),
+                    Arg::Table(tensor) => Binding::Weight(self.add_weight(tensor, Packing::AsIs)),
                     Arg::Unused => Binding::Unused,
                 })
                 .collect();
@@ -305,7 +308,10 @@ impl Lowerer<'_> {
     }
 
     fn weight(&mut self, value: ValueId, packing: Packing) -> usize {
-        let tensor = self.graph.value(value).constant.clone().expect("kernels pack constants only");
+        self.add_weight(self.graph.value(value).constant.clone().expect("kernels pack constants only"), packing)
+    }
+
+    fn add_weight(&mut self, tensor: Tensor, packing: Packing) -> usize {
         *self.weight_index.entry((tensor.identity(), packing)).or_insert_with(|| {
             self.weights.push(Weight { tensor, packing });
             self.weights.len() - 1

@@ -95,6 +95,8 @@ pub enum Arg {
     Scratch(usize),
     /// The node's constant input in the order the kernel reads.
     Packed(usize, Packing),
+    /// A constant that lowering has made for the kernel, such as where each position of an axis comes from.
+    Table(Tensor),
     /// A few zero bytes, where a kernel's optional input is left out.
     Unused,
 }

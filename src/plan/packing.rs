@@ -29,6 +29,22 @@ pub enum Packing {
         /// What the number of columns is padded to a multiple of.
         multiple: usize,
     },
+    /// Neighbouring columns of one matrix, each row of them zero-padded: `[rows, count']` with `count'` the next multiple of
+    /// `multiple`. For matrices that are larger than a binding.
+    Columns {
+        /// Rows of the matrix.
+        rows: usize,
+        /// Columns of the matrix.
+        columns: usize,
+        /// Whether the constant is the matrix's transpose.
+        transposed: bool,
+        /// The first column.
+        first: usize,
+        /// How many there are.
+        count: usize,
+        /// What their number is padded to a multiple of.
+        multiple: usize,
+    },
 }
 
 impl Packing {
@@ -43,6 +59,7 @@ impl Packing {
             Packing::AsIs | Packing::Narrow => elements,
             Packing::Transposed { rows, multiple, .. } => elements / rows.max(1) * rows.next_multiple_of(multiple),
             Packing::PaddedRows { columns, multiple } => elements / columns.max(1) * columns.next_multiple_of(multiple),
+            Packing::Columns { rows, count, multiple, .. } => rows * count.next_multiple_of(multiple),
         }
     }
 
@@ -78,6 +95,19 @@ impl Packing {
                     Tensor::of([out.len() / padded.max(1), padded], out)
                 })
             }
+            Packing::Columns { rows, columns, transposed, first, count, multiple } => {
+                let padded = count.next_multiple_of(multiple);
+                for_each_dtype!(tensor.data_ref(), values => {
+                    let mut out = vec![Default::default(); rows * padded];
+                    for row in 0..rows {
+                        for column in 0..count {
+                            let (row_stride, column_stride) = if transposed { (1, rows) } else { (columns, 1) };
+                            out[row * padded + column] = values[row * row_stride + (first + column) * column_stride];
+                        }
+                    }
+                    Tensor::of([rows, padded], out)
+                })
+            }
         }
     }
 }
@@ -110,10 +140,20 @@ mod tests {
     }
 
     #[test]
+    fn columns_are_cut_out_of_a_matrix_or_its_transpose() {
+        let w = Tensor::new([2, 5], (1..=10).collect::<Vec<i32>>()).unwrap();
+        let cut = |rows, columns, transposed| Packing::Columns { rows, columns, transposed, first: 1, count: 3, multiple: 4 };
+        assert_eq!(cut(2, 5, false).apply(&w), Tensor::new([2, 4], vec![2, 3, 4, 0, 7, 8, 9, 0]).unwrap());
+        let w = w.reshape([5, 2]).unwrap();
+        assert_eq!(cut(2, 5, true).apply(&w), Tensor::new([2, 4], vec![3, 5, 7, 0, 4, 6, 8, 0]).unwrap());
+    }
+
+    #[test]
     fn packed_sizes_are_known_before_packing() {
         let w = Tensor::new([6, 5], (0..30).collect::<Vec<i32>>()).unwrap();
         let transposed = Packing::Transposed { groups: 2, rows: 3, columns: 5, multiple: 8 };
-        for packing in [Packing::AsIs, transposed, Packing::PaddedRows { columns: 5, multiple: 4 }] {
+        let part = Packing::Columns { rows: 6, columns: 5, transposed: false, first: 2, count: 2, multiple: 4 };
+        for packing in [Packing::AsIs, transposed, Packing::PaddedRows { columns: 5, multiple: 4 }, part] {
             assert_eq!(packing.elements(w.len()), packing.apply(&w).len(), "{packing:?}");
         }
     }

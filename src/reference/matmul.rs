@@ -1,5 +1,6 @@
 //! Matrix products.
 
+use super::binary::pairs;
 use super::rounded;
 use crate::ops::matmul::{Factor, Product};
 use crate::shape::Shape;
@@ -27,6 +28,24 @@ pub(crate) fn product(op: &Product, a: &Tensor, b: &Tensor, c: Option<&Tensor>, 
         DType::I64 => Tensor::of(output, y.into_iter().map(|v| v as i64).collect()),
         _ => Tensor::of(output, y),
     }
+}
+
+/// `Σ_k a[…, m, k] · b[…, k, n]` of integers, modulo 2⁶⁴.
+pub(crate) fn integer_product(op: &Product, a: &[i64], b: &[i64]) -> Vec<i64> {
+    outputs(op, |at, _| at.fold(0i64, |sum, (i, j)| sum.wrapping_add(a[i].wrapping_mul(b[j]))))
+}
+
+/// Every element less its zero point, which broadcasts.
+pub(crate) fn centred(tensor: &Tensor, zero_point: &Tensor) -> Vec<i64> {
+    let integers = |tensor: &Tensor| tensor.to_i64().expect("the shape rule admits integers only");
+    let (values, zeros) = (integers(tensor), integers(zero_point));
+    pairs(tensor.shape(), zero_point.shape(), tensor.shape()).map(|(i, j)| values[i] - zeros[j]).collect()
+}
+
+/// The elements as if they had `shape`, which they broadcast to.
+pub(crate) fn spread(tensor: &Tensor, shape: &Shape) -> Vec<f64> {
+    let values = tensor.to_f64();
+    pairs(tensor.shape(), shape, shape).map(|(i, _)| values[i]).collect()
 }
 
 /// One value for each output in row-major order, from the positions in `a` and `b` that it sums over and its position in `c`.
@@ -58,7 +77,7 @@ fn bits(tensor: &Tensor) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{Gemm, MatMul, Operator};
+    use crate::ops::{Gemm, MatMul, MatMulInteger, Operator, QLinearMatMul};
 
     fn tensor<const N: usize>(shape: [usize; N], values: &[f32]) -> Tensor {
         Tensor::new(shape, values.to_vec()).unwrap()
@@ -98,6 +117,22 @@ mod tests {
         let rows = tensor([2, 1, 1, 2], &[1., 0., 0., 1.]);
         let columns = tensor([3, 2, 1], &[1., 2., 3., 4., 5., 6.]);
         assert_eq!(run(MatMul, &[&rows, &columns]), tensor([2, 3, 1, 1], &[1., 3., 5., 2., 4., 6.]));
+    }
+
+    /// By hand: rows of A less 1 and 2, columns of B less 3 and −1; then halved, halves to even, plus 10, saturated.
+    #[test]
+    fn quantised_products_by_hand() {
+        let a = Tensor::new([2, 2], vec![1u8, 2, 4, 2]).unwrap();
+        let b = Tensor::new([2, 2], vec![4i8, -1, 6, 0]).unwrap();
+        let (a_zero, b_zero) = (Tensor::vector(vec![1u8, 2]), Tensor::vector(vec![3i8, -1]));
+        // [0 1; 2 0] · [1 0; 3 1] = [3 1; 2 0]
+        assert_eq!(run(MatMulInteger, &[&a, &b, &a_zero, &b_zero]), Tensor::new([2, 2], vec![3i32, 1, 2, 0]).unwrap());
+        let scale = |value: f32| Tensor::scalar(value);
+        let quantised =
+            |y_scale: &Tensor, zero: &Tensor| run(QLinearMatMul, &[&a, &scale(0.25), &a_zero, &b, &scale(2.0), &b_zero, y_scale, zero]);
+        assert_eq!(quantised(&scale(1.0), &Tensor::scalar(10u8)), Tensor::new([2, 2], vec![12u8, 10, 11, 10]).unwrap());
+        assert_eq!(quantised(&scale(-0.01), &Tensor::scalar(-10i8)), Tensor::new([2, 2], vec![-128i8, -60, -110, -10]).unwrap());
+        assert_eq!(quantised(&Tensor::vector(vec![1.0f32, 0.5]), &Tensor::scalar(0u8)), Tensor::new([2, 2], vec![2u8, 0, 2, 0]).unwrap());
     }
 
     #[test]

@@ -27,13 +27,6 @@ pub(crate) fn expand(shape: &Shape, x: &Tensor) -> Tensor {
     pick(x, shape, |i| dot(i, &strides))
 }
 
-/// `y[i_0, …] = x[⌊i_0 ÷ factor_0⌋, …]`
-pub(crate) fn resize(factors: &[usize], x: &Tensor) -> Tensor {
-    let strides = x.shape().strides();
-    let shape: Shape = x.shape().iter().zip(factors).map(|(extent, factor)| extent * factor).collect();
-    pick(x, &shape, |i| i.iter().zip(factors).zip(&strides).map(|((i, factor), stride)| i / factor * stride).sum())
-}
-
 /// `y_p[…, i, …] = x[…, extent_0 + … + extent_{p−1} + i, …]`
 pub(crate) fn split(axis: usize, parts: &[usize], x: &Tensor) -> Vec<Tensor> {
     let mut start = 0;
@@ -161,7 +154,7 @@ fn for_each_coordinate(shape: &Shape, mut visit: impl FnMut(&[usize])) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{Concat, Expand, Gather, Op, Operands, Pad, Resize, Slice, Split, Transpose};
+    use crate::ops::{Concat, Expand, Gather, Op, Operands, Pad, Slice, Split, Transpose};
 
     /// `0, 1, 2, …` in `shape`.
     fn count(shape: &[usize]) -> Tensor {
@@ -322,21 +315,6 @@ mod tests {
         gives(expand(&[1], &[0]), &[0], &[]);
         fails(expand(&[2, 3], &[4]), "[2,3] and [4] do not broadcast");
         fails(expand(&[2, 3], &[-1]), "shape [-1] has an extent below 0");
-    }
-
-    #[test]
-    fn resizes_to_the_nearest() {
-        let x = count(&[2, 3]);
-        let scaled = |scales: &[f32]| run(Resize, &[Some(&x), None, Some(&Tensor::vector(scales.to_vec()))], 1);
-        let sized = |sizes: &[i64]| run(Resize, &[Some(&x), None, None, Some(&Tensor::vector(sizes.to_vec()))], 1);
-        gives(scaled(&[1.0, 2.0]), &[2, 6], &[0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
-        gives(sized(&[4, 3]), &[4, 3], &[0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5]);
-        fails(scaled(&[1.0, 1.5]), "scales [1.0, 1.5], not a whole number of times larger, is not supported");
-        fails(scaled(&[f32::NAN, 1.0]), "is not supported");
-        fails(scaled(&[2.0]), "1 scales for 2 axes of [2,3]");
-        fails(sized(&[2, 7]), "sizes [2, 7] of [2,3], not a whole number");
-        fails(sized(&[2, i64::MIN]), "is not supported");
-        fails(run(Resize, &[Some(&x)], 1), "takes one of inputs 2 (`scales`) and 3 (`sizes`)");
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Normalizations: batch, layer, instance, group.
+//! Normalizations: batch, layer, instance, group, by root mean square, by norms, across channels.
 
 use super::rounded;
+use crate::ops::LocalResponseNormalization;
 use crate::shape::Shape;
 use crate::tensor::{DType, Tensor};
 
@@ -88,6 +89,63 @@ pub(crate) fn layer_norm(x: &Tensor, scale: &Tensor, bias: Option<&Tensor>, axis
     let rows: Shape = x.shape().iter().enumerate().map(|(a, &extent)| if a < axis { extent } else { 1 }).collect();
     let statistic = |values: Vec<f64>| Tensor::from_f64(DType::F32, &rows, values).expect("one value a row");
     [rounded(x, x.shape(), y), statistic(means), statistic(inverses)]
+}
+
+/// `y[r, i] = scale[i] · x[r, i] ÷ √(Σ x[r, i]² ÷ count + eps)`, `r` over the axes before `axis`, `i` over the others, in the type of
+/// `scale`, which broadcasts to `x`.
+pub(crate) fn rms_norm(x: &Tensor, scale: &Tensor, axis: usize, eps: f32) -> Tensor {
+    let (values, scales) = (x.to_f64(), broadcast(scale, x.shape()));
+    let row_elements = x.shape()[axis..].iter().product::<usize>().max(1);
+    let mut y = Vec::with_capacity(values.len());
+    for row in values.chunks(row_elements) {
+        let mean_square = row.iter().map(|v| v * v).sum::<f64>() / row_elements as f64;
+        for v in row {
+            y.push(scales[y.len()] * v / (mean_square + f64::from(eps)).sqrt());
+        }
+    }
+    rounded(scale, x.shape(), y)
+}
+
+/// `y[n, c, i] = x[n, c, i] ÷ (bias + alpha ÷ size · Σ x[n, k, i]²)^beta`, `k` over the channels around `c`.
+pub(crate) fn lrn(x: &Tensor, op: &LocalResponseNormalization) -> Tensor {
+    let values = x.to_f64();
+    let (channels, map) = (x.shape()[1], x.shape()[2..].iter().product::<usize>());
+    let [before, after] = op.reach();
+    let normalize = |(at, v): (usize, &f64)| {
+        let c = at / map % channels;
+        let window = c.saturating_sub(before)..=c.saturating_add(after).min(channels - 1);
+        let squares: f64 = window.map(|k| values[at + k * map - c * map].powi(2)).sum();
+        v / (f64::from(op.bias) + f64::from(op.alpha) / op.size as f64 * squares).powf(op.beta.into())
+    };
+    rounded(x, x.shape(), values.iter().enumerate().map(normalize).collect())
+}
+
+/// `y[o, c, i] = x[o, c, i] ÷ ‖x[o, :, i]‖` for `x` as `[outer, columns, inner]`.
+pub(crate) fn lp_norm(x: &Tensor, [_, columns, inner]: [usize; 3], l1: bool) -> Tensor {
+    let values = x.to_f64();
+    let normalize = |(at, v): (usize, &f64)| {
+        let start = at / (columns * inner) * (columns * inner) + at % inner;
+        let column = (0..columns).map(|c| values[start + c * inner]);
+        let norm = if l1 { column.map(f64::abs).sum::<f64>() } else { column.map(|v| v * v).sum::<f64>().sqrt() };
+        v / norm
+    };
+    rounded(x, x.shape(), values.iter().enumerate().map(normalize).collect())
+}
+
+/// `y[k, r] = (x[k, r] − mean[k]) ÷ (√var[k] + 1e-9)`, `r` over the reduced axes, `k` over the others.
+pub(crate) fn mean_variance_norm(x: &Tensor, reduced: &[bool]) -> Tensor {
+    let values = x.to_f64();
+    let kept: Shape = x.shape().iter().zip(reduced).map(|(&extent, &reduced)| if reduced { 1 } else { extent }).collect();
+    let strides = kept.broadcast_strides(x.shape());
+    let owner = |at: usize| x.shape().coordinates(at).iter().zip(&strides).map(|(c, s)| c * s).sum::<usize>();
+    let mut groups = vec![vec![]; kept.elements()];
+    values.iter().enumerate().for_each(|(at, &v)| groups[owner(at)].push(v));
+    let known: Vec<_> = groups.iter().map(|group| statistics(group.iter().copied())).collect();
+    let normalize = |(at, v): (usize, &f64)| {
+        let (mean, var) = known[owner(at)];
+        (v - mean) / (var.sqrt() + 1e-9)
+    };
+    rounded(x, x.shape(), values.iter().enumerate().map(normalize).collect())
 }
 
 /// The elements of `tensor` repeated to fill `shape`.
@@ -182,5 +240,43 @@ mod tests {
             assert!(mean.abs() < 1e-9 && (var - 1.0).abs() < 1e-4, "{mean} {var}");
         }
         assert_close(&layer_norm(&wave([2, 6, 3, 5], 0.0), &Tensor::full([1], 1f64), None, 1, 1e-5)[0], &layer.to_f64());
+    }
+
+    #[test]
+    fn rms_norm_by_hand() {
+        // Mean squares (1 + 49 + 25 + 25) ÷ 4 = 25 and 4, eps 11 and 5: roots 6 and 3.
+        let x = tensor([2, 2, 2], [1., 7., 5., -5., 2., 2., -2., 2.]);
+        assert_close(
+            &rms_norm(&x, &tensor([2], [6., 12.]), 1, 11.0),
+            &[1., 14., 5., -10., 12. / 15f64.sqrt(), 24. / 15f64.sqrt(), -12. / 15f64.sqrt(), 24. / 15f64.sqrt()],
+        );
+        assert_close(&rms_norm(&tensor([1, 2], [2., -2.]), &tensor([1], [3.]), 1, 5.0), &[2., -2.]);
+    }
+
+    #[test]
+    fn lrn_by_hand() {
+        let x = tensor([1, 4, 1], [1., 2., 3., 4.]);
+        let op = |size| LocalResponseNormalization { alpha: size as f32, beta: 1.0, bias: 1.0, size };
+        // Sums of squares over three channels 5, 14, 29, 25; over two, the own and the next, 5, 13, 25, 16.
+        assert_close(&lrn(&x, &op(3)), &[1. / 6., 2. / 15., 3. / 30., 4. / 26.]);
+        assert_close(&lrn(&x, &op(2)), &[1. / 6., 2. / 14., 3. / 26., 4. / 17.]);
+        assert_close(&lrn(&x, &op(1)), &[1. / 2., 2. / 5., 3. / 10., 4. / 17.]);
+    }
+
+    #[test]
+    fn norms_by_hand() {
+        let x = tensor([2, 2], [3., -4., 0., 0.]);
+        assert_close(&lp_norm(&x, [1, 2, 2], false), &[1., -1., 0., 0.]);
+        let y = lp_norm(&x, [2, 2, 1], false).to_f64();
+        assert!(y[..2] == [0.6, -0.8] && y[2].is_nan() && y[3].is_nan());
+        assert_eq!(lp_norm(&x, [2, 2, 1], true).to_f64()[..2], [3. / 7., -4. / 7.]);
+    }
+
+    #[test]
+    fn mean_variance_norm_by_hand() {
+        // Over the first and last axis: 1, 3, 5, 7 (mean 4, variance 5) and 2 four times.
+        let x = tensor([2, 2, 2], [1., 3., 2., 2., 5., 7., 2., 2.]);
+        let s = 5f64.sqrt() + 1e-9;
+        assert_close(&mean_variance_norm(&x, &[true, false, true]), &[-3. / s, -1. / s, 0., 0., 1. / s, 3. / s, 0., 0.]);
     }
 }

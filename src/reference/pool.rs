@@ -1,4 +1,4 @@
-//! Pooling: maximum and average over windows or whole maps.
+//! Pooling: maximum, average and norm over windows or whole maps, and maxima put back.
 
 use super::rounded;
 use crate::ops::{Placement, PoolKind};
@@ -107,6 +107,46 @@ pub(crate) fn global_pool(kind: PoolKind, x: &Tensor, shape: &Shape) -> Tensor {
         PoolKind::Max => map.iter().skip(1).fold(map[0], |best, &v| if wins(v, best) { v } else { best }),
     };
     rounded(x, shape, x.to_f64().chunks(map_elements).map(pool).collect())
+}
+
+/// `y[m, o] = (Σ over k of |x[m, o·stride + k·dilation − before]|^p)^(1/p)`, padding reading as zero.
+pub(crate) fn lp_pool(place: &Placement, x: &Tensor, p: u32, shape: &Shape) -> Tensor {
+    let [depth, height, width] = place.input;
+    let (values, taps) = (x.to_f64(), taps(place));
+    let mut norms = vec![];
+    for values in values.chunks(depth * height * width) {
+        for window in windows(&taps) {
+            norms.push(norm(positions(window).map(|[d, h, w]| values[(d * height + h) * width + w]), p));
+        }
+    }
+    rounded(x, shape, norms)
+}
+
+/// `y[n, c] = (Σ |x[n, c]|^p)^(1/p)`
+pub(crate) fn global_lp_pool(x: &Tensor, p: u32, shape: &Shape) -> Tensor {
+    let map_elements: usize = x.shape()[2..].iter().product();
+    rounded(x, shape, x.to_f64().chunks(map_elements).map(|map| norm(map.iter().copied(), p)).collect())
+}
+
+fn norm(values: impl Iterator<Item = f64>, p: u32) -> f64 {
+    let p = f64::from(p);
+    values.map(|v| v.abs().powf(p)).sum::<f64>().powf(1.0 / p)
+}
+
+/// Zeros in `shape`, but `y[m, d, h, w] = x[i]` where `indices[i]` counts up to `[m, d, h, w]` in maps of the first of the extents;
+/// `y` has the second ones. Indices out of range, and positions that `y` has no room for, are left out.
+pub(crate) fn max_unpool(x: &Tensor, indices: &Tensor, [from, to]: [[usize; 3]; 2], shape: &Shape) -> Tensor {
+    let maps: usize = shape[..2].iter().product();
+    let map_elements: usize = from.iter().product();
+    let mut y = vec![0.0; shape.elements()];
+    for (value, index) in x.to_f64().into_iter().zip(indices.to_i64().unwrap_or_default()) {
+        let Some(index) = usize::try_from(index).ok().filter(|&index| index < maps * map_elements) else { continue };
+        let [d, h, w] = [index / (from[1] * from[2]) % from[0], index / from[2] % from[1], index % from[2]];
+        if d < to[0] && h < to[1] && w < to[2] {
+            y[((index / map_elements * to[0] + d) * to[1] + h) * to[2] + w] = value;
+        }
+    }
+    rounded(x, shape, y)
 }
 
 #[cfg(test)]
@@ -249,5 +289,26 @@ mod tests {
         assert!(mean[0] == 4.0 && mean[1].is_nan());
         let max = global_pool(PoolKind::Max, &x, &shape).to_f64();
         assert!(max[0] == 9.0 && max[1].is_nan());
+    }
+
+    #[test]
+    fn norms_by_hand() {
+        let x = tensor([1, 1, 4], [3., -4., 0., 2.]);
+        let (p, shape) = placed(&window(&[2], &[1], &[1], &[1], &[0], false), &x);
+        assert_eq!(lp_pool(&p, &x, 1, &shape).to_f64(), [3., 7., 4., 2.]);
+        assert_eq!(lp_pool(&p, &x, 2, &shape).to_f64(), [3., 5., 4., 2.]);
+        assert_eq!(lp_pool(&p, &x, 3, &shape).to_f64()[1], f64::from(91f64.powf(1.0 / 3.0) as f32));
+        assert_eq!(global_lp_pool(&x, 2, &Shape::from([1, 1, 1])).to_f64(), [f64::from(29f64.sqrt() as f32)]);
+    }
+
+    #[test]
+    fn maxima_go_back_to_their_places() {
+        let x = tensor([1, 2, 1, 2], [5., 6., 7., 8.]);
+        let indices = Tensor::new([1, 2, 1, 2], vec![1i64, 6, 8 + 3, 8 + 4]).unwrap();
+        let unpool = |to: [usize; 3]| max_unpool(&x, &indices, [[1, 2, 4], to], &Shape::from([1, 2, to[1], to[2]])).to_f64();
+        assert_eq!(unpool([1, 2, 4]), [0., 5., 0., 0., 0., 0., 6., 0., 0., 0., 0., 7., 8., 0., 0., 0.]);
+        assert_eq!(unpool([1, 2, 3]), [0., 5., 0., 0., 0., 6., 0., 0., 0., 8., 0., 0.]);
+        let outside = Tensor::new([1, 2, 1, 2], vec![-1i64, 16, 0, i64::MAX]).unwrap();
+        assert_eq!(max_unpool(&x, &outside, [[1, 2, 4]; 2], &Shape::from([1, 2, 2, 4])).to_f64().iter().sum::<f64>(), 7.0);
     }
 }

@@ -1,6 +1,8 @@
-//! Softmax and its logarithm.
+//! Softmax, its logarithm, and its limit.
 
+use super::arg_reduce::arg_reduce;
 use super::rounded;
+use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 /// `y[o, c, i] = exp(x[o, c, i] − m) ÷ Σ_k exp(x[o, k, i] − m)` with `m = max_k x[o, k, i]`, or the logarithm of it, for `x` as
@@ -19,6 +21,18 @@ pub(crate) fn softmax(x: &Tensor, [outer, columns, inner]: [usize; 3], log: bool
         }
     }
     rounded(x, x.shape(), values)
+}
+
+/// `y[o, c, i] = 1` where `x[o, c, i]` is the first of the largest over `c`, else 0, for `x` as `[outer, columns, inner]`.
+pub(crate) fn hardmax(x: &Tensor, [outer, columns, inner]: [usize; 3]) -> Tensor {
+    let mut y = vec![0.0; x.len()];
+    if !y.is_empty() {
+        let winners = arg_reduce(x, [outer, columns, inner], true, false, &Shape::from([outer, inner]));
+        for (position, winner) in winners.to_i64().unwrap_or_default().into_iter().enumerate() {
+            y[(position / inner * columns + winner as usize) * inner + position % inner] = 1.0;
+        }
+    }
+    rounded(x, x.shape(), y)
 }
 
 #[cfg(test)]
@@ -49,5 +63,13 @@ mod tests {
         assert_eq!(y[2..4], [0.0, 1.0]);
         assert!(y[4..6].iter().all(|x| x.is_nan()));
         assert!(y[6].is_nan());
+    }
+
+    #[test]
+    fn hardmax_takes_the_first_of_the_largest() {
+        let x = Tensor::new([2, 3], vec![1f32, 3.0, 3.0, 0.0, f32::NAN, 9.0]).unwrap();
+        assert_eq!(hardmax(&x, [2, 3, 1]).to_f64(), [0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
+        assert_eq!(hardmax(&x, [1, 2, 3]).to_f64(), [1.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(hardmax(&x, [1, 6, 1]).to_f64(), [0.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
     }
 }

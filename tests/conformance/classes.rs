@@ -26,7 +26,8 @@ const CLASSES: &[Class] = &[
         "MeanVarianceNormalization", "RMSNormalization",
     ] },
     Class { name: "Softmax family", on_gpu: true, operators: &["Hardmax", "LogSoftmax", "Softmax"] },
-    Class { name: "Matrix products", on_gpu: true, operators: &["Det", "Einsum", "Gemm", "MatMul"] },
+    Class { name: "Matrix products", on_gpu: true, operators: &["Einsum", "Gemm", "MatMul"] },
+    Class { name: "Matrix products", on_gpu: false, operators: &["Det"] },
     Class { name: "Resize and sampling", on_gpu: true, operators: &["AffineGrid", "GridSample", "Resize", "RoiAlign", "Upsample"] },
     Class { name: "Selection", on_gpu: false, operators: &[
         "Compress", "NonMaxSuppression", "NonZero", "TopK", "Unique",

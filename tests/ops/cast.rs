@@ -1,4 +1,4 @@
-use macula::ops::Cast;
+use macula::ops::{Cast, CastLike};
 use macula::{DType, Tensor};
 
 use crate::support::{case, random, to_dtype};
@@ -56,4 +56,14 @@ fn anything_but_zero_is_true() {
     for to in [DType::F32, DType::F16, DType::I64, DType::U8] {
         case(Cast { to }).runtime(Tensor::vector(vec![true, false, true, true, false])).check();
     }
+}
+
+#[test]
+fn the_type_of_another_tensor() {
+    let x = || random(1, [2, 3, 5], -100.0..100.0);
+    for to in [DType::I8, DType::U16, DType::F16, DType::I64, DType::Bool] {
+        case(CastLike).runtime(x()).constant(to_dtype(&Tensor::scalar(1f32), to)).check();
+        case(CastLike).runtime(x()).runtime(to_dtype(&Tensor::full([2, 2], 1f32), to)).check();
+    }
+    case(CastLike).runtime(x()).fails_with("input 1 (`target_type`) is missing");
 }

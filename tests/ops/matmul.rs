@@ -108,8 +108,50 @@ fn integers() {
             case(Gemm::default()).runtime(integer(1, &[m, 7])).constant(integer(2, &[7, 5])).constant(integer(3, &[5])).check();
         }
     }
-    let large = |seed, shape: [usize; 2]| to_dtype(&random(seed, shape, -1e12..1e12), DType::I64);
-    case(MatMul).runtime(large(1, [3, 4])).runtime(large(2, [4, 5])).check_on_cpu();
+    let large = |seed, shape: [usize; 2], dtype| to_dtype(&random(seed, shape, 0.0..1e12), dtype);
+    for n in [5, 8, 9] {
+        case(MatMul).runtime(large(1, [3, 4], DType::I64)).runtime(large(2, [4, n], DType::I64)).check();
+        case(MatMul).runtime(large(1, [1, 4], DType::I64)).constant(large(2, [4, n], DType::I64)).check();
+        case(MatMul).runtime(large(1, [3, 4], DType::U64)).runtime(large(2, [4, n], DType::U64)).check_on_cpu();
+    }
+}
+
+#[test]
+fn double_precision_runs_on_the_cpu() {
+    let double = |seed, shape: &[usize]| to_dtype(&random(seed, shape, -1.0..1.0), DType::F64);
+    case(MatMul).runtime(double(1, &[2, 3, 33])).runtime(double(2, &[33, 5])).check_on_cpu();
+    case(MatMul).runtime(double(1, &[2, 1, 3, 33])).runtime(double(2, &[3, 33, 5])).check_on_cpu();
+    let op = Gemm { alpha: 0.5, beta: 2.0, transpose_a: true, transpose_b: true };
+    case(op).runtime(double(1, &[33, 3])).runtime(double(2, &[5, 33])).runtime(double(3, &[3, 1])).check_on_cpu();
+}
+
+#[test]
+fn factors_that_are_activations() {
+    for [heads, m, k, n] in [[3, 17, 16, 17], [2, 16, 5, 33], [1, 15, 33, 64], [2, 33, 8, 31], [3, 1, 16, 65], [2, 40, 3, 7]] {
+        let (q, k) = (random(1, [heads, m, k], -1.0..1.0), random(2, [heads, k, n], -1.0..1.0));
+        case(MatMul).runtime(q.clone()).runtime(k.clone()).check();
+        case(MatMul).runtime(to_f16(&q)).runtime(to_f16(&k)).check();
+    }
+}
+
+#[test]
+fn nan_and_infinities_stay_in_their_rows_and_columns() {
+    for n in [4, 5, 12] {
+        let (mut a, mut b) = (random(1, [5, 6], -1.0..1.0), random(2, [6, n], -1.0..1.0));
+        a.data_mut::<f32>().unwrap()[8] = f32::NAN;
+        b.data_mut::<f32>().unwrap()[3] = f32::INFINITY;
+        case(MatMul).runtime(a.clone()).runtime(b.clone()).check();
+        case(MatMul).runtime(a).constant(b).check();
+    }
+}
+
+#[test]
+fn sums_of_nothing_are_zero() {
+    let empty = |shape: &[usize]| Tensor::full(shape, 0f32);
+    case(MatMul).runtime(empty(&[2, 3, 0])).runtime(empty(&[0, 5])).check_on_cpu();
+    case(MatMul).runtime(empty(&[0])).runtime(empty(&[0])).check_on_cpu();
+    case(MatMul).runtime(empty(&[2, 0, 4])).runtime(random(1, [4, 5], -1.0..1.0)).check_on_cpu();
+    case(Gemm::default()).runtime(empty(&[3, 0])).runtime(empty(&[0, 5])).runtime(random(1, [5], -1.0..1.0)).check_on_cpu();
 }
 
 #[test]

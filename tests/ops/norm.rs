@@ -1,4 +1,7 @@
-use macula::ops::{BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization};
+use macula::ops::{
+    BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LocalResponseNormalization, LpNormalization,
+    MeanVarianceNormalization, RmsNormalization,
+};
 use macula::{DType, Shape, Tensor};
 
 use crate::support::{case, random, to_dtype, to_f16};
@@ -54,12 +57,27 @@ fn batch_norm_far_from_zero_and_without_variance() {
 }
 
 #[test]
-fn batch_norm_of_mixed_types_and_in_training_is_on_the_cpu() {
-    let x = random(7, [3, 4, 5, 7], -4.0..4.0);
-    let mixed = case(batch()).runtime(to_f16(&x));
+fn batch_norm_of_mixed_types_is_on_the_cpu() {
+    let mixed = case(batch()).runtime(to_f16(&random(7, [3, 4, 5, 7], -4.0..4.0)));
     vectors(4).into_iter().fold(mixed, |c, t| c.runtime(t)).check_on_cpu();
-    let training = case(BatchNormalization { training: true, ..batch() }).runtime(x).outputs(3);
-    vectors(4).into_iter().fold(training, |c, t| c.runtime(t)).check_on_cpu();
+}
+
+#[test]
+fn batch_norm_in_training() {
+    let training = BatchNormalization { training: true, momentum: 0.75, ..batch() };
+    for (seed, shape) in
+        [vec![3, 4, 5, 7], vec![2, 3, 17], vec![70, 2], vec![5], vec![2, 3, 2, 3, 5], vec![1, 2, 40, 67]].into_iter().enumerate()
+    {
+        let channels = if shape.len() == 1 { 1 } else { shape[1] };
+        let x = random(seed as u64, shape.clone(), -4.0..4.0);
+        for outputs in 1..=3 {
+            let inputs = [&[x.clone()][..], &vectors(channels)].concat();
+            inputs.iter().fold(case(training).outputs(outputs), |c, t| c.runtime(to_f16(t))).check();
+            inputs.into_iter().fold(case(training).outputs(outputs), |c, t| c.runtime(t)).check();
+        }
+        let far = case(training).runtime(far_from_zero(seed as u64, shape)).outputs(3);
+        vectors(channels).into_iter().fold(far, |c, t| c.constant(t)).check();
+    }
 }
 
 #[test]
@@ -119,8 +137,94 @@ fn layer_norm() {
         case(layer(axis)).runtime(x.clone()).constant(scale.clone()).absent().check();
         case(layer(axis)).runtime(to_f16(&x)).constant(to_f16(&scale)).constant(to_f16(&bias)).check();
         case(layer(axis)).runtime(x.clone()).runtime(scale.clone()).runtime(bias.clone()).check();
-        case(layer(axis)).runtime(x).runtime(scale).runtime(bias).outputs(3).check_on_cpu();
+        case(layer(axis)).runtime(x).runtime(scale).runtime(bias).outputs(3).check();
     }
+}
+
+#[test]
+fn layer_norm_statistics() {
+    for (seed, columns) in [1, 7, 8, 9, 63, 65, 1000, 20_011].into_iter().enumerate() {
+        let x = random(seed as u64, [3, 2, columns], -4.0..4.0);
+        let scale = random(1, [columns], -2.0..2.0);
+        for outputs in 1..=3 {
+            case(layer(-1)).runtime(to_f16(&x)).constant(to_f16(&scale)).outputs(outputs).check();
+            case(layer(-1)).runtime(x.clone()).constant(scale.clone()).outputs(outputs).check();
+        }
+        case(layer(2)).runtime(far_from_zero(seed as u64, [3, 2, columns])).constant(scale).outputs(3).check();
+        case(layer(-2)).runtime(to_dtype(&x, DType::F64)).constant(Tensor::scalar(2f64)).outputs(3).check_on_cpu();
+    }
+}
+
+#[test]
+fn rms_norm() {
+    let rms = |axis| RmsNormalization { axis, eps: EPS };
+    for (seed, (shape, axis)) in
+        [(vec![3, 5, 7], -1), (vec![2, 3, 5, 7], 1), (vec![2, 3, 5, 7], -2), (vec![2, 5, 4], 0), (vec![9], -1), (vec![5, 1025], 1)]
+            .into_iter()
+            .enumerate()
+    {
+        let at = if axis < 0 { (shape.len() as i64 + axis) as usize } else { axis as usize };
+        let scale = random(1, shape[at..].to_vec(), -2.0..2.0);
+        let x = random(seed as u64, shape, -4.0..4.0);
+        case(rms(axis)).runtime(to_f16(&x)).constant(to_f16(&scale)).check();
+        case(rms(axis)).runtime(to_f16(&x)).constant(scale.clone()).check_on_cpu();
+        case(rms(axis)).runtime(x.clone()).runtime(scale).check();
+        case(rms(axis)).runtime(x.clone()).constant(random(2, [1], 1.0..2.0)).check();
+        case(rms(axis)).runtime(to_dtype(&x, DType::F64)).constant(Tensor::scalar(2f64)).check_on_cpu();
+    }
+    let x = || random(3, [2, 3, 5], -1.0..1.0);
+    case(rms(1)).runtime(x()).constant(random(4, [3, 1], -2.0..2.0)).check();
+    case(rms(3)).runtime(x()).runtime(random(4, [5], 0.0..1.0)).fails_with("axis 3 is out of range for [2,3,5]");
+    case(rms(2)).runtime(x()).runtime(random(4, [4], 0.0..1.0)).fails_with("`scale` of shape [4] does not broadcast to [2,3,5]");
+}
+
+#[test]
+fn local_response_norm() {
+    for size in [1, 2, 3, 4, 5, 9, 40] {
+        let op = LocalResponseNormalization { alpha: 0.3, beta: 0.75, bias: 1.5, size };
+        for (seed, shape) in [vec![2, 7, 5, 3], vec![3, 4, 17], vec![2, 65], vec![2, 5, 2, 3, 4]].into_iter().enumerate() {
+            let x = random(seed as u64, shape, -4.0..4.0);
+            case(op).runtime(to_f16(&x)).check();
+            case(op).runtime(to_dtype(&x, DType::F64)).check_on_cpu();
+            case(op).runtime(x).check();
+        }
+    }
+    let op = LocalResponseNormalization { alpha: 1e-4, beta: 0.5, bias: 2.0, size: 3 };
+    let mut x = random(5, [1, 5, 2, 3], -4.0..4.0);
+    x.data_mut::<f32>().unwrap()[7] = f32::NAN;
+    case(op).runtime(x.clone()).check();
+    case(LocalResponseNormalization { size: 0, ..op }).runtime(x).fails_with("size must be at least 1, got 0");
+    case(op).runtime(random(5, [3], 0.0..1.0)).fails_with("at least 2 axes [N, C, …], got [3]");
+}
+
+#[test]
+fn lp_norm() {
+    for l1 in [false, true] {
+        for axis in -4..4 {
+            let x = random(6, [2, 3, 5, 7], -4.0..4.0);
+            case(LpNormalization { axis, l1 }).runtime(to_f16(&x)).check();
+            case(LpNormalization { axis, l1 }).runtime(to_dtype(&x, DType::F64)).check_on_cpu();
+            case(LpNormalization { axis, l1 }).runtime(x).check();
+        }
+        let mut x = random(7, [3, 500], -200.0..200.0);
+        x.data_mut::<f32>().unwrap()[500..1000].fill(0.0);
+        case(LpNormalization { axis: 1, l1 }).runtime(to_f16(&x)).check();
+        case(LpNormalization { axis: 1, l1 }).runtime(x).check();
+        case(LpNormalization { axis: 2, l1 }).runtime(random(8, [2, 3], 0.0..1.0)).fails_with("axis 2 is out of range for [2,3]");
+    }
+}
+
+#[test]
+fn mean_variance_norm() {
+    for (seed, axes) in [vec![0, 2, 3], vec![-1], vec![2, 3], vec![1], vec![], vec![0, 1, 2, 3]].into_iter().enumerate() {
+        let op = MeanVarianceNormalization { axes };
+        let x = random(seed as u64, [2, 3, 5, 7], -4.0..4.0);
+        case(op.clone()).runtime(to_f16(&x)).check();
+        case(op.clone()).runtime(x).check();
+        case(op).runtime(far_from_zero(seed as u64, [2, 3, 5, 7])).check();
+    }
+    let op = MeanVarianceNormalization { axes: vec![0, 2, 3] };
+    case(op).runtime(random(9, [2, 3, 5], 0.0..1.0)).fails_with("axis 3 is out of range for 3 axes");
 }
 
 #[test]

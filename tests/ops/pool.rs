@@ -1,4 +1,4 @@
-use macula::ops::{AveragePool, GlobalPool, MaxPool, Padding, PoolKind, Spatial, Window};
+use macula::ops::{AveragePool, GlobalLpPool, GlobalPool, LpPool, MaxPool, MaxUnpool, Padding, PoolKind, Spatial, Window};
 use macula::{DType, DeviceKind, Tensor};
 
 use crate::support::{case, gpu, random, to_dtype, to_f16};
@@ -124,6 +124,79 @@ fn average_pool_of_a_constant_is_that_constant() {
             case(op).runtime(x).check();
         }
     }
+}
+
+#[test]
+fn lp_pool() {
+    for p in [1, 2, 3, 4, 7] {
+        for (seed, (shape, window)) in windows().into_iter().enumerate() {
+            let x = random(seed as u64, shape, -3.0..4.0);
+            case(LpPool { window, p }).runtime(to_f16(&x)).check();
+            case(LpPool { window, p }).runtime(to_dtype(&x, DType::F64)).check_on_cpu();
+            case(LpPool { window, p }).runtime(x).check();
+        }
+    }
+    let w = window([[3, 2, 1, 1, 0], [2, 1, 1, 0, 1]], false);
+    for p in [1, 2, 3] {
+        let mut x = random(17, [1, 2, 9, 8], -1.0..1.0);
+        let values = x.data_mut::<f32>().unwrap();
+        (values[3], values[40], values[77]) = (f32::NAN, f32::NEG_INFINITY, f32::INFINITY);
+        values[80..130].fill(0.0);
+        case(LpPool { window: w, p }).runtime(x).check();
+    }
+    case(LpPool { window: w, p: 0 }).runtime(random(18, [1, 2, 9, 8], 0.0..1.0)).fails_with("must be at least 1, got 0");
+}
+
+#[test]
+fn global_lp_pool() {
+    for p in 1..=5 {
+        for (seed, shape) in
+            [vec![2, 3, 17], vec![3, 5, 7, 8], vec![1, 1, 1, 1], vec![2, 1, 2, 3, 5, 2], vec![1, 2, 90, 95]].into_iter().enumerate()
+        {
+            let x = random(seed as u64, shape, -4.0..3.0);
+            case(GlobalLpPool { p }).runtime(to_f16(&x)).check();
+            case(GlobalLpPool { p }).runtime(x).check();
+        }
+    }
+    case(GlobalLpPool { p: 2 }).runtime(random(1, [2, 3], 0.0..1.0)).fails_with("at least 3 axes [N, C, …], got [2,3]");
+    case(GlobalLpPool { p: 0 }).runtime(random(1, [2, 3, 4], 0.0..1.0)).fails_with("must be at least 1, got 0");
+}
+
+/// What a pool without overlap took in, zero but for the maxima.
+#[test]
+fn max_unpool() {
+    for (shape, axes) in [
+        (vec![2, 3, 9], vec![[3, 3, 1, 0, 0]]),
+        (vec![2, 3, 6, 10], vec![[2, 2, 1, 0, 0], [2, 2, 1, 0, 0]]),
+        (vec![3, 2, 8, 9], vec![[3, 2, 1, 1, 0], [3, 3, 1, 0, 0]]),
+        (vec![1, 2, 4, 6, 5], vec![[2, 2, 1, 0, 0], [3, 3, 1, 0, 0], [2, 1, 1, 0, 0]]),
+    ] {
+        let pick = |which: usize| Spatial::from_slice(&axes.iter().map(|a| a[which]).collect::<Vec<_>>()).unwrap();
+        let padding = Padding::Explicit { before: pick(3), after: pick(4) };
+        let window = Window { kernel_size: pick(0), stride: pick(1), dilation: pick(2), padding, ceil_mode: false };
+        let pool = macula::ops::Op::from(max(window));
+        let both = pool.operator().reference(&[Some(&random(19, shape.clone(), -4.0..4.0))], 2).unwrap();
+        let op = MaxUnpool { kernel_size: pick(0), stride: pick(1), before: pick(3), after: pick(4) };
+        case(op).runtime(both[0].clone()).runtime(both[1].clone()).check();
+        case(op).runtime(to_f16(&both[0])).runtime(both[1].clone()).absent().check();
+        for delta in [-1, 0, 2] {
+            let extents = shape.iter().enumerate().map(|(axis, &e)| e as i64 + if axis < 2 { 0 } else { delta }).collect();
+            case(op).runtime(both[0].clone()).runtime(both[1].clone()).constant(Tensor::vector::<i64>(extents)).check();
+        }
+    }
+}
+
+#[test]
+fn max_unpool_leaves_out_what_is_out_of_range() {
+    let op = MaxUnpool { kernel_size: [2].into(), stride: [2].into(), before: [0].into(), after: [0].into() };
+    let x = || Tensor::new([1, 2, 3], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+    let indices = Tensor::new([1, 2, 3], vec![-1i64, 12, 5, i64::MAX, i64::MIN, 11]).unwrap();
+    case(op).runtime(x()).runtime(indices.clone()).check();
+    case(op).runtime(x()).runtime(Tensor::full([1, 2, 2], 0i64)).fails_with("`I` has shape [1,2,2], expected [1,2,3] as `X`");
+    let wrong = case(op).runtime(x()).runtime(indices.clone()).constant(Tensor::vector(vec![1i64, 3, 7]));
+    wrong.fails_with("`output_shape` is [1, 3, 7], expected 1 and 2 and 1 extents");
+    let padded = MaxUnpool { before: [9].into(), ..op };
+    case(padded).runtime(x()).runtime(indices).fails_with("unpools to no extent from 1 to 2^30");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use macula::Tensor;
-use macula::ops::Softmax;
+use macula::ops::{Hardmax, Softmax};
 
 use crate::support::{case, random, to_f16};
 
@@ -60,4 +60,22 @@ fn infinities_and_nan() {
 fn bad_inputs_are_refused() {
     case(softmax(2, false)).runtime(random(1, [2, 3], -1.0..1.0)).fails_with("axis 2 is out of range for [2,3]");
     case(softmax(0, true)).runtime(Tensor::full([3], 1i32)).fails_with("input 0 (`input`) is i32");
+}
+
+#[test]
+fn hardmax() {
+    for axis in -4..4 {
+        for flatten in [false, true] {
+            let x = random(8, [2, 3, 5, 7], -3.0..3.0);
+            case(Hardmax { axis, flatten }).runtime(to_f16(&x)).check();
+            let rounded = x.data::<f32>().unwrap().iter().map(|v| v.round()).collect();
+            case(Hardmax { axis, flatten }).runtime(Tensor::new([2, 3, 5, 7], rounded).unwrap()).check();
+            case(Hardmax { axis, flatten }).runtime(x).check();
+        }
+    }
+    let mut x = random(9, [3, 70, 2], -3.0..3.0);
+    x.data_mut::<f32>().unwrap()[30..34].fill(f32::NAN);
+    case(Hardmax { axis: 1, flatten: false }).runtime(x).check();
+    case(Hardmax { axis: 0, flatten: false }).runtime(Tensor::full([3, 2], f32::NEG_INFINITY)).check();
+    case(Hardmax { axis: 3, flatten: false }).runtime(Tensor::full([3, 2], 1f32)).fails_with("axis 3 is out of range for [3,2]");
 }

@@ -1,12 +1,23 @@
 //! Shapes, data movement, constants.
 
-use super::super::tensor::{TensorProblem, decode};
+use super::super::tensor::{TensorProblem, decode, dtype};
 use super::NodeReader;
 use crate::ops::{
-    Concat, ConstantOfShape, Flatten, Gather, Identity, Op, Pad, PadMode, Reshape, Resize, ShapeOf, Slice, Split, Squeeze, Transpose,
-    Unsqueeze,
+    CenterCropPad, Compress, Concat, ConstantOfShape, DepthOrder, DepthToSpace, EyeLike, Flatten, Gather, GatherElements, GatherNd, OneHot,
+    Op, Pad, PadMode, Reshape, ReverseSequence, ScatterElements, ScatterNd, ScatterReduction, ShapeOf, Slice, SpaceToDepth, Split, Squeeze,
+    TensorScatter, Transpose, Trilu, Unique, Unsqueeze,
 };
 use crate::tensor::Tensor;
+
+pub(super) fn center_crop_pad(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let axes = node.attributes.ints("axes")?.map(<[i64]>::to_vec);
+    Ok(CenterCropPad { axes }.into())
+}
+
+pub(super) fn compress(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let axis = node.attributes.int("axis")?;
+    Ok(Compress { axis }.into())
+}
 
 pub(super) fn concat(node: &mut NodeReader<'_>) -> Result<Op, String> {
     let axis = node.attributes.int("axis")?.ok_or("attribute `axis` is missing")?;
@@ -24,25 +35,42 @@ pub(super) fn constant_of_shape(node: &mut NodeReader<'_>) -> Result<Op, String>
     Ok(ConstantOfShape { value }.into())
 }
 
-/// Outside training the input passes; a mask that something reads would be all true.
-pub(super) fn dropout(node: &mut NodeReader<'_>) -> Result<Op, String> {
-    if node.opset < 12 {
-        node.attributes.float("ratio")?;
-    } else {
-        node.attributes.int("seed")?;
+/// An operator of opset 1 that models still carry: a slice of rows and columns.
+pub(super) fn crop(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let border = node.attributes.ints("border")?.ok_or("attribute `border` is missing")?;
+    let &[left, top, right, bottom] = border else { return Err(format!("attribute `border` must be four numbers, got {border:?}")) };
+    if border.iter().any(|&width| width < 0) {
+        return Err(format!("attribute `border` must not be negative, got {border:?}"));
     }
-    if let Some(training) = node.inputs.get(2).filter(|i| i.given) {
-        let off = training.constant.as_ref().and_then(|c| c.data::<bool>()).is_some_and(|v| v == [false]);
-        if !off {
-            return Err("training mode is not supported".into());
-        }
-    }
-    if node.outputs.get(1) == Some(&true) {
-        return Err("output 1 (`mask`) is not supported".into());
-    }
-    node.kept_inputs = 1;
-    node.kept_outputs = 1;
-    Ok(Identity.into())
+    let ends = match node.attributes.ints("scale")? {
+        None => [bottom, right].map(|width| if width == 0 { i64::MAX } else { -width }),
+        Some(&[height, width]) if height >= 0 && width >= 0 => [top.saturating_add(height), left.saturating_add(width)],
+        Some(scale) => return Err(format!("attribute `scale` must be a height and a width, got {scale:?}")),
+    };
+    node.add_input(1, "starts", Tensor::vector(vec![top, left]))?;
+    node.add_input(2, "ends", Tensor::vector(ends.to_vec()))?;
+    node.add_input(3, "axes", Tensor::vector(vec![2i64, 3]))?;
+    Ok(Slice.into())
+}
+
+fn block_size(node: &mut NodeReader<'_>) -> Result<usize, String> {
+    node.attributes.count("blocksize")?.ok_or_else(|| "attribute `blocksize` is missing".into())
+}
+
+pub(super) fn depth_to_space(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let mode = match node.attributes.string("mode")?.unwrap_or("DCR") {
+        "DCR" => DepthOrder::DepthColumnRow,
+        "CRD" => DepthOrder::ColumnRowDepth,
+        other => return Err(format!("mode `{other}` is not supported")),
+    };
+    Ok(DepthToSpace { block_size: block_size(node)?, mode }.into())
+}
+
+pub(super) fn eye_like(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let diagonal = node.attributes.int("k")?.unwrap_or(0);
+    let number = node.attributes.int("dtype")?;
+    let number = number.map(|n| i32::try_from(n).map_err(|_| format!("element type number {n} is not supported"))).transpose()?;
+    Ok(EyeLike { dtype: number.map(dtype).transpose()?, diagonal }.into())
 }
 
 pub(super) fn flatten(node: &mut NodeReader<'_>) -> Result<Op, String> {
@@ -53,6 +81,22 @@ pub(super) fn flatten(node: &mut NodeReader<'_>) -> Result<Op, String> {
 pub(super) fn gather(node: &mut NodeReader<'_>) -> Result<Op, String> {
     let axis = node.attributes.int("axis")?.unwrap_or(0);
     Ok(Gather { axis }.into())
+}
+
+pub(super) fn gather_elements(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let axis = node.attributes.int("axis")?.unwrap_or(0);
+    Ok(GatherElements { axis }.into())
+}
+
+pub(super) fn gather_nd(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let batch_dims = node.attributes.int("batch_dims")?.unwrap_or(0);
+    let batch_dims = usize::try_from(batch_dims).map_err(|_| format!("attribute `batch_dims` must not be negative, got {batch_dims}"))?;
+    Ok(GatherNd { batch_dims }.into())
+}
+
+pub(super) fn one_hot(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let axis = node.attributes.int("axis")?.unwrap_or(-1);
+    Ok(OneHot { axis }.into())
 }
 
 pub(super) fn pad(node: &mut NodeReader<'_>) -> Result<Op, String> {
@@ -77,25 +121,32 @@ pub(super) fn reshape(node: &mut NodeReader<'_>) -> Result<Op, String> {
     Ok(Reshape { allow_zero }.into())
 }
 
-/// Nearest neighbour, in the ways of rounding that repeat every element when the factor is whole.
-pub(super) fn resize(node: &mut NodeReader<'_>) -> Result<Op, String> {
-    if node.opset < 11 {
-        return Err("the form before opset 11 is not supported".into());
+pub(super) fn reverse_sequence(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let (batch, time) = (node.attributes.int("batch_axis")?.unwrap_or(1), node.attributes.int("time_axis")?.unwrap_or(0));
+    match (batch, time) {
+        (0, 1) | (1, 0) => Ok(ReverseSequence { batch_first: batch == 0 }.into()),
+        _ => Err(format!("attributes `batch_axis` {batch} and `time_axis` {time} must be 0 and 1")),
     }
-    let mut text = |name, default| Ok::<_, String>(node.attributes.string(name)?.unwrap_or(default));
-    let (mode, position) = (text("mode", "nearest")?, text("coordinate_transformation_mode", "half_pixel")?);
-    let rounding = text("nearest_mode", "round_prefer_floor")?;
-    let policy = text("keep_aspect_ratio_policy", "stretch")?;
-    // These concern other modes.
-    node.attributes.float("cubic_coeff_a")?;
-    node.attributes.float("extrapolation_value")?;
-    let ignored = node.attributes.flag("exclude_outside", false)? || node.attributes.flag("antialias", false)?;
-    match (mode, position, rounding, policy) {
-        ("nearest", "asymmetric", "floor", "stretch") if !ignored => Ok(Resize.into()),
-        ("nearest", "half_pixel", "round_prefer_floor" | "round_prefer_ceil", "stretch") if !ignored => Ok(Resize.into()),
-        ("nearest", ..) => Err(format!("mode nearest with {position}, {rounding} and {policy} is not supported")),
-        _ => Err(format!("mode {mode} is not supported")),
+}
+
+fn reduction(node: &mut NodeReader<'_>) -> Result<ScatterReduction, String> {
+    match node.attributes.string("reduction")?.unwrap_or("none") {
+        "none" => Ok(ScatterReduction::None),
+        "add" => Ok(ScatterReduction::Add),
+        "mul" => Ok(ScatterReduction::Mul),
+        "min" => Ok(ScatterReduction::Min),
+        "max" => Ok(ScatterReduction::Max),
+        other => Err(format!("reduction `{other}` is not supported")),
     }
+}
+
+pub(super) fn scatter_elements(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let axis = node.attributes.int("axis")?.unwrap_or(0);
+    Ok(ScatterElements { axis, reduction: reduction(node)? }.into())
+}
+
+pub(super) fn scatter_nd(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    Ok(ScatterNd { reduction: reduction(node)? }.into())
 }
 
 pub(super) fn shape(node: &mut NodeReader<'_>) -> Result<Op, String> {
@@ -109,6 +160,10 @@ pub(super) fn slice(node: &mut NodeReader<'_>) -> Result<Op, String> {
         node.add_integers(at, name, 10)?;
     }
     Ok(Slice.into())
+}
+
+pub(super) fn space_to_depth(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    Ok(SpaceToDepth { block_size: block_size(node)? }.into())
 }
 
 pub(super) fn split(node: &mut NodeReader<'_>) -> Result<Op, String> {
@@ -127,9 +182,30 @@ pub(super) fn squeeze(node: &mut NodeReader<'_>) -> Result<Op, String> {
     Ok(Squeeze.into())
 }
 
+pub(super) fn tensor_scatter(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let axis = node.attributes.int("axis")?.unwrap_or(-2);
+    let circular = match node.attributes.string("mode")?.unwrap_or("linear") {
+        "linear" => false,
+        "circular" => true,
+        other => return Err(format!("mode `{other}` is not supported")),
+    };
+    Ok(TensorScatter { axis, circular }.into())
+}
+
 pub(super) fn transpose(node: &mut NodeReader<'_>) -> Result<Op, String> {
     let permutation = node.attributes.extents("perm")?.unwrap_or_default();
     Ok(Transpose { permutation }.into())
+}
+
+pub(super) fn trilu(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let upper = node.attributes.flag("upper", true)?;
+    Ok(Trilu { upper }.into())
+}
+
+pub(super) fn unique(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let axis = node.attributes.int("axis")?;
+    let sorted = node.attributes.flag("sorted", true)?;
+    Ok(Unique { axis, sorted }.into())
 }
 
 pub(super) fn unsqueeze(node: &mut NodeReader<'_>) -> Result<Op, String> {

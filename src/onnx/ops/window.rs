@@ -2,7 +2,8 @@
 
 use super::NodeReader;
 use crate::ops::{
-    AveragePool, Conv, ConvInteger, ConvTranspose, DeformConv, GlobalPool, MaxPool, Op, Padding, PoolKind, QLinearConv, Spatial, Window,
+    AveragePool, Conv, ConvInteger, ConvTranspose, DeformConv, GlobalLpPool, GlobalPool, LpPool, MaxPool, MaxUnpool, Op, Padding, PoolKind,
+    QLinearConv, Spatial, Window,
 };
 
 /// One number per spatial axis.
@@ -108,4 +109,28 @@ pub(super) fn average_pool(node: &mut NodeReader<'_>) -> Result<Op, String> {
 
 pub(super) fn global_pool(kind: PoolKind) -> Op {
     GlobalPool { kind }.into()
+}
+
+/// The order of a norm.
+fn order(node: &mut NodeReader<'_>) -> Result<u32, String> {
+    let p = node.attributes.count("p")?.unwrap_or(2);
+    u32::try_from(p).map_err(|_| format!("attribute `p` {p} is not supported"))
+}
+
+pub(super) fn lp_pool(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    Ok(LpPool { p: order(node)?, window: window(node)? }.into())
+}
+
+pub(super) fn global_lp_pool(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    Ok(GlobalLpPool { p: order(node)? }.into())
+}
+
+pub(super) fn max_unpool(node: &mut NodeReader<'_>) -> Result<Op, String> {
+    let Window { kernel_size, stride, padding, .. } = window(node)?;
+    let zeros = Spatial::splat(kernel_size.len(), 0);
+    let (before, after) = match padding {
+        Padding::Explicit { before, after } => (before, after),
+        _ => (zeros, zeros),
+    };
+    Ok(MaxUnpool { kernel_size, stride, before, after }.into())
 }

@@ -57,6 +57,10 @@ fn float(name: &str, f: f32) -> AttributeProto {
     AttributeProto { name: name.into(), f: Some(f), kind: AttributeKind::Float as i32, ..Default::default() }
 }
 
+fn floats(name: &str, floats: &[f32]) -> AttributeProto {
+    AttributeProto { name: name.into(), floats: floats.into(), kind: AttributeKind::Floats as i32, ..Default::default() }
+}
+
 fn ints(name: &str, ints: &[i64]) -> AttributeProto {
     AttributeProto { name: name.into(), ints: ints.into(), kind: AttributeKind::Ints as i32, ..Default::default() }
 }

@@ -58,6 +58,56 @@ fn activations_have_the_defaults_of_the_standard() {
 }
 
 #[test]
+fn elementwise_operators_read_their_attributes() {
+    assert_eq!(op(22, "Elu", &["x"], vec![]), Unary::Elu { alpha: 1.0 }.into());
+    assert_eq!(op(12, "Celu", &["x"], vec![float("alpha", 2.0)]), Unary::Celu { alpha: 2.0 }.into());
+    assert_eq!(op(22, "Selu", &["x"], vec![]), Unary::Selu { alpha: 1.673_263_2, gamma: 1.050_701 }.into());
+    assert_eq!(op(9, "Shrink", &["x"], vec![float("lambd", 1.5)]), Unary::Shrink { lambda: 1.5, bias: 0.0 }.into());
+    assert_eq!(op(24, "Swish", &["x"], vec![]), Unary::Swish { alpha: 1.0 }.into());
+    assert_eq!(op(22, "ThresholdedRelu", &["x"], vec![]), Unary::ThresholdedRelu { alpha: 1.0 }.into());
+    assert_eq!(op(7, "Affine", &["x"], vec![float("beta", 2.0)]), Unary::Affine { alpha: 1.0, beta: 2.0 }.into());
+    assert_eq!(op(13, "Mod", &["x", "w"], vec![int("fmod", 1)]), Binary::Mod { fmod: true }.into());
+    assert_eq!(op(11, "BitShift", &["x", "w"], vec![string("direction", "RIGHT")]), Binary::ShiftRight.into());
+    rejects(11, "BitShift", &["x", "w"], vec![], "attribute `direction` is missing");
+    let positive = Classify::Infinite { positive: true, negative: false };
+    assert_eq!(op(20, "IsInf", &["x"], vec![int("detect_negative", 0)]), positive.into());
+    // The type of an input is known, so the input is not needed.
+    assert_eq!(op(15, "CastLike", &["x", "w"], vec![]), Cast { to: DType::F32 }.into());
+    for name in ["Max", "Min", "Sum", "Mean"] {
+        assert_eq!(op(13, name, &["x", "w", "x"], vec![]).name(), name);
+    }
+}
+
+#[test]
+fn quantization_reads_its_attributes() {
+    let attributes = vec![int("axis", 2), int("block_size", 3), int("output_dtype", 5), int("precision", 10), int("saturate", 1)];
+    let expected = QuantizeLinear { axis: 2, block_size: 3, output: Some(DType::I16), precision: Some(DType::F16) };
+    assert_eq!(op(24, "QuantizeLinear", &["x", "w"], attributes), expected.into());
+    assert_eq!(op(10, "DequantizeLinear", &["x", "w"], vec![]), DequantizeLinear::default().into());
+    rejects(24, "QuantizeLinear", &["x", "w"], vec![int("output_dtype", 17)], "attribute `output_dtype`: element type float8e4m3fn is not");
+    rejects(24, "QuantizeLinear", &["x", "w"], vec![int("precision", 6)], "attribute `precision` i32 is not supported");
+}
+
+#[test]
+fn quantized_operators_are_of_another_domain() {
+    let read = |name: &str, inputs: &[&str], attributes| {
+        let quantized = NodeProto { domain: "com.microsoft".into(), ..node(name, inputs, &["y"], attributes) };
+        let mut model = model_of(12, vec![quantized]);
+        model.graph.as_mut().unwrap().initializer = vec![weights("w", &[1, 4, 3, 3], &[0.5; 36])];
+        load(&model)
+    };
+    let graph = read("QLinearAdd", &["x", "w", "w", "x", "w", "w", "w"], vec![]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(graph.nodes()[0].op, QLinear { function: QLinearFunction::Add }.into());
+    let graph = read("QLinearConcat", &["w", "w", "x", "w", "w"], vec![int("axis", 1)]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(graph.nodes()[0].op, QLinear { function: QLinearFunction::Concat(Concat { axis: 1 }) }.into());
+    let fails = |name, inputs: &[&str], attributes| read(name, inputs, attributes).unwrap_err().to_string();
+    let message = fails("QLinearGlobalAveragePool", &["x", "w", "w", "w"], vec![int("channels_last", 1)]);
+    assert!(message.contains("(com.microsoft.QLinearGlobalAveragePool): attribute `channels_last` 1 is not supported"), "{message}");
+    let message = fails("QLinearSoftmax", &["x", "w"], vec![]);
+    assert!(message.contains("operator is not supported"), "{message}");
+}
+
+#[test]
 fn attributes_of_the_wrong_type_are_errors() {
     rejects(17, "LeakyRelu", &["x"], vec![int("alpha", 1)], "attribute `alpha` must be a float, got an integer");
     rejects(17, "Flatten", &["x"], vec![ints("axis", &[1])], "attribute `axis` must be an integer, got a list of integers");
@@ -227,32 +277,81 @@ fn movement() {
 }
 
 #[test]
-fn resize_to_the_nearest_neighbour() {
+fn resize_in_every_opset() {
     let attributes = |mode, position, rounding| {
         let position = string("coordinate_transformation_mode", position);
-        vec![string("mode", mode), position, string("nearest_mode", rounding), float("cubic_coeff_a", -0.75)]
+        vec![string("mode", mode), position, string("nearest_mode", rounding), float("cubic_coeff_a", -0.5)]
     };
-    assert_eq!(op(13, "Resize", &["x", "", "w"], vec![]), Resize.into());
-    assert_eq!(op(11, "Resize", &["x", "", "w"], attributes("nearest", "asymmetric", "floor")), Resize.into());
-    rejects(11, "Resize", &["x", "", "w"], attributes("linear", "half_pixel", "floor"), "mode linear is not supported");
-    rejects(11, "Resize", &["x", "", "w"], attributes("nearest", "asymmetric", "ceil"), "mode nearest with asymmetric, ceil and stretch");
-    rejects(18, "Resize", &["x", "", "w"], vec![ints("axes", &[2, 3])], "attribute `axes` is not supported");
+    assert_eq!(op(13, "Resize", &["x", "", "w"], vec![]), Resize::default().into());
+    let before = Resize { mode: ResizeMode::Nearest(NearestMode::Floor), coordinates: ResizeCoordinates::Asymmetric, ..Resize::default() };
+    assert_eq!(op(11, "Resize", &["x", "", "w"], attributes("nearest", "asymmetric", "floor")), before.clone().into());
+    assert_eq!(op(10, "Resize", &["x", "w"], vec![]), before.clone().into());
+    assert_eq!(op(9, "Upsample", &["x", "w"], vec![]), before.clone().into());
+    assert_eq!(op(7, "Upsample", &["x"], vec![floats("scales", &[1.0, 2.0])]), before.into());
+    rejects(7, "Upsample", &["x"], vec![], "attribute `scales` is missing");
+    let cubic = Resize {
+        mode: ResizeMode::Cubic { coefficient: -0.5 },
+        coordinates: ResizeCoordinates::AlignCorners,
+        axes: Some(vec![2, -1]),
+        aspect_ratio: AspectRatio::NotLarger,
+        ..Resize::default()
+    };
+    let extra = [ints("axes", &[2, -1]), string("keep_aspect_ratio_policy", "not_larger")];
+    assert_eq!(
+        op(18, "Resize", &["x", "", "", "w"], [attributes("cubic", "align_corners", "ceil"), extra.to_vec()].concat()),
+        cubic.into()
+    );
+    rejects(11, "Resize", &["x", "", "w"], attributes("area", "half_pixel", "floor"), "mode `area` is not supported");
+    rejects(
+        11,
+        "Resize",
+        &["x", "", "w"],
+        attributes("linear", "nowhere", "floor"),
+        "coordinate_transformation_mode `nowhere` is not supported",
+    );
+    rejects(11, "Resize", &["x", "", "w"], attributes("linear", "half_pixel", "up"), "nearest_mode `up` is not supported");
+    rejects(18, "Resize", &["x", "", "w"], vec![int("antialias", 1)], "antialias with mode nearest is not supported");
+}
+
+#[test]
+fn data_movement_and_sampling() {
+    let shuffle = DepthToSpace { block_size: 2, mode: DepthOrder::ColumnRowDepth };
+    assert_eq!(op(13, "DepthToSpace", &["x"], vec![int("blocksize", 2), string("mode", "CRD")]), shuffle.into());
+    rejects(13, "DepthToSpace", &["x"], vec![], "attribute `blocksize` is missing");
+    let scatter = |axis, reduction| Op::from(ScatterElements { axis, reduction });
+    assert_eq!(op(10, "Scatter", &["x", "w", "w"], vec![int("axis", 1)]), scatter(1, ScatterReduction::None));
+    assert_eq!(op(18, "ScatterElements", &["x", "w", "w"], vec![string("reduction", "max")]), scatter(0, ScatterReduction::Max));
+    let grid = GridSample { mode: Interpolation::Cubic, padding: GridPadding::Border, align_corners: true };
+    let attributes = |mode| vec![string("mode", mode), string("padding_mode", "border"), int("align_corners", 1)];
+    assert_eq!(op(16, "GridSample", &["x", "w"], attributes("bicubic")), grid.into());
+    assert_eq!(op(20, "GridSample", &["x", "w"], attributes("cubic")), grid.into());
+    let roi = |half_pixel| Op::from(RoiAlign { mode: RoiPool::Average, output: [1, 3], sampling_ratio: 0, spatial_scale: 1.0, half_pixel });
+    assert_eq!(op(10, "RoiAlign", &["x", "w", "w"], vec![int("output_width", 3)]), roi(false));
+    assert_eq!(op(16, "RoiAlign", &["x", "w", "w"], vec![int("output_width", 3)]), roi(true));
+    let reverse = ReverseSequence { batch_first: true };
+    assert_eq!(op(10, "ReverseSequence", &["x", "w"], vec![int("batch_axis", 0), int("time_axis", 1)]), reverse.into());
+    rejects(10, "ReverseSequence", &["x", "w"], vec![int("batch_axis", 0)], "attributes `batch_axis` 0 and `time_axis` 0 must be 0 and 1");
+    assert_eq!(op(9, "EyeLike", &["x"], vec![int("dtype", 6), int("k", -1)]), EyeLike { dtype: Some(DType::I32), diagonal: -1 }.into());
+    assert_eq!(op(7, "Crop", &["x"], vec![ints("border", &[1, 2, 3, 0])]), Slice.into());
+    rejects(7, "Crop", &["x"], vec![ints("border", &[1, 2, -3, 0])], "attribute `border` must not be negative");
+    let col2im = Col2Im { padding: Some([[0, 1].into(), [2, 1].into()]), ..Col2Im::default() };
+    assert_eq!(op(18, "Col2Im", &["x", "w", "w"], vec![ints("pads", &[0, 1, 2, 1])]), col2im.into());
+    rejects(18, "Col2Im", &["x", "w", "w"], vec![ints("pads", &[0, 1, 2])], "two numbers for each axis");
 }
 
 #[test]
 fn dropout_passes_its_input() {
     let graph = read(7, "Dropout", &["x"], vec![float("ratio", 0.3)]).unwrap();
     assert!(matches!(graph.nodes()[0].op, Op::Identity(_)));
-    let constant = |on: i64| {
-        vec![node("Cast", &["flag"], &["training"], vec![int("to", 9)]), node("Constant", &[], &["flag"], vec![int("value_int", on)])]
-    };
-    let computed = [constant(0), vec![node("Dropout", &["x", "", "training"], &["y"], vec![])]].concat();
-    fails(&model(computed), &["`n_Dropout` (Dropout): training mode is not supported"]);
+    let flag =
+        vec![node("Constant", &[], &["flag"], vec![int("value_int", 0)]), node("Cast", &["flag"], &["training"], vec![int("to", 9)])];
+    let computed = loaded(&model([flag, vec![node("Dropout", &["x", "", "training"], &["y"], vec![])]].concat()));
+    assert!(computed.nodes().iter().any(|n| matches!(n.op, Op::Dropout(_)) && n.inputs.len() == 3));
 
     let unread = loaded(&model(vec![node("Dropout", &["x"], &["y", "mask"], vec![])]));
     assert_eq!(unread.nodes()[0].outputs.len(), 1);
-    let read = vec![node("Dropout", &["x"], &["a", "mask"], vec![]), node("Add", &["a", "mask"], &["y"], vec![])];
-    fails(&model(read), &["output 1 (`mask`) is not supported"]);
+    let read = vec![node("Dropout", &["x"], &["a", "mask"], vec![]), node("Cast", &["mask"], &["y"], vec![int("to", 1)])];
+    assert!(matches!(loaded(&model(read)).nodes()[0].op, Op::Dropout(Dropout { typed_mask: false })));
 }
 
 #[test]

@@ -114,6 +114,10 @@ impl Operator for ConvInteger {
         "ConvInteger"
     }
 
+    fn output_dtype(&self, _inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        Some(DType::I32)
+    }
+
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         infer(self, inputs, DType::I32)
     }
@@ -139,6 +143,10 @@ impl Operator for ConvInteger {
 impl Operator for QLinearConv {
     fn name(&self) -> &'static str {
         "QLinearConv"
+    }
+
+    fn output_dtype(&self, inputs: &[Option<DType>], _index: usize) -> Option<DType> {
+        inputs.get(7).copied().flatten()
     }
 
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {

@@ -1,102 +1,13 @@
-//! The kernels of matrix products and when each one serves.
+//! Matrix products on the GPU: which kernels serve one, and what they bind.
 
 use super::Product;
-use crate::ops::tile::{TILE_HEADERS, Tile, WORKGROUPS, workgroup_size};
-use crate::plan::{
-    Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowering, Override, Packing, Part, TypeRole, Variant, WORKGROUP_SIZE, collapse, params,
-    part, workgroups_1d,
-};
-
-/// The types that the kernels are written for: 64-bit integers run on the CPU.
-const ELEMENT: TypeRole = TypeRole { role: "Element", allowed: &[Elem::F32, Elem::F16, Elem::I32, Elem::U32] };
-
-/// `batch_offset`
-const BATCH: Part = part!("shared/batch.wgsl");
-
-const HAS_C: Override = Override { name: "HAS_C", values: &[0, 1] };
-const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
-
-/// Vectors of columns and slices of the inner axis in a workgroup of the vector kernel: `[COLUMNS, SLICES]`.
-const SOFTWARE_SLICES: [u32; 2] = [8, 1];
-const GPU_SLICES: [u32; 2] = [16, 16];
+use super::kernels::{DIRECT, ElementParams, GPU_SLICES, RowParams, SOFTWARE_SLICES, TILED, VECTOR};
+use crate::ops::movement::{StridedCopy, Walk};
+use crate::ops::tile::{Tile, workgroup_size};
+use crate::plan::{Arg, Dispatch, Elem, LowerContext, Lowering, Packing, Variant, WORKGROUP_SIZE, collapse, workgroups_1d};
 
 /// The most rows for which the vector kernel is offered.
 const FEW_ROWS: usize = 4;
-
-params! {
-    pub(crate) struct RowParams {
-        batch: [u32; 4],
-        a_batch: [u32; 4],
-        b_batch: [u32; 4],
-        rows: u32,
-        columns: u32,
-        inner: u32,
-        a_row: u32,
-        a_inner: u32,
-        b_inner: u32,
-        c_row: u32,
-        c_column: u32,
-        alpha: f32,
-        beta: f32,
-    }
-}
-
-pub(crate) static TILED: Kernel = Kernel {
-    name: "matmul",
-    body: part!("matmul.wgsl"),
-    parts: &[BATCH],
-    types: &[ELEMENT],
-    tiles: TILE_HEADERS,
-    overrides: &[HAS_C, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
-    params: RowParams::LAYOUT,
-    bindings: BINDINGS,
-};
-
-pub(crate) static VECTOR: Kernel = Kernel {
-    name: "matmul_vector",
-    body: part!("matmul_vector.wgsl"),
-    parts: &[BATCH],
-    types: &[ELEMENT],
-    tiles: &[],
-    overrides: &[
-        Override { name: "COLUMNS", values: &[SOFTWARE_SLICES[0], GPU_SLICES[0]] },
-        Override { name: "SLICES", values: &[SOFTWARE_SLICES[1], GPU_SLICES[1]] },
-        HAS_C,
-    ],
-    params: RowParams::LAYOUT,
-    bindings: BINDINGS,
-};
-
-params! {
-    pub(crate) struct ElementParams {
-        batch: [u32; 4],
-        a_batch: [u32; 4],
-        b_batch: [u32; 4],
-        outputs: u32,
-        rows: u32,
-        columns: u32,
-        inner: u32,
-        a_row: u32,
-        a_inner: u32,
-        b_inner: u32,
-        b_column: u32,
-        c_row: u32,
-        c_column: u32,
-        alpha: f32,
-        beta: f32,
-    }
-}
-
-pub(crate) static DIRECT: Kernel = Kernel {
-    name: "matmul_direct",
-    body: part!("matmul_direct.wgsl"),
-    parts: &[BATCH, INDEX],
-    types: &[ELEMENT],
-    tiles: &[],
-    overrides: &[HAS_C, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
-    params: ElementParams::LAYOUT,
-    bindings: BINDINGS,
-};
 
 /// Every way to compute a product of inputs 0 and 1 plus input 2 on this device, best first; never empty.
 pub(crate) fn lower_product(product: &Product, context: &LowerContext<'_>) -> Result<Vec<Lowering>, String> {
@@ -105,9 +16,6 @@ pub(crate) fn lower_product(product: &Product, context: &LowerContext<'_>) -> Re
         return Err("a tensor is too large for a shader's 32-bit indices".into());
     }
     let elem = context.elem(context.outputs[0].dtype)?;
-    if !ELEMENT.allowed.contains(&elem) {
-        return Err(format!("matrix products have no kernel for {}", elem.name()));
-    }
     // Every kernel walks the inner axis, `matmul_vector` in slices on real GPUs alone.
     context.capabilities.check_iterations(product.inner)?;
     let product = merge_batch_into_rows(product);
@@ -120,10 +28,10 @@ pub(crate) fn lower_product(product: &Product, context: &LowerContext<'_>) -> Re
         a_batch: aligned(&axes.strides[0], 0)?,
         b_batch: aligned(&axes.strides[1], 0)?,
         constant_b: context.inputs.get(1).is_some_and(|b| b.constant.is_some()),
-        software: context.capabilities.software,
+        context,
         product,
     };
-    lowerer.candidates(context.capabilities.max_workgroups)
+    lowerer.candidates()
 }
 
 /// A batch of products with one `B` is one product with more rows, where `A` is dense.
@@ -160,51 +68,104 @@ fn last_four(values: &[i64], fill: u32) -> Option<[u32; 4]> {
 }
 
 /// A product with its batch on four axes, every number checked to fit.
-struct Lowerer {
+struct Lowerer<'a> {
     product: Product,
     elem: Elem,
     batch: [u32; 4],
     a_batch: [u32; 4],
     b_batch: [u32; 4],
     constant_b: bool,
-    software: bool,
+    context: &'a LowerContext<'a>,
 }
 
-impl Lowerer {
-    fn candidates(&self, max_workgroups: u32) -> Result<Vec<Lowering>, String> {
+/// Neighbouring columns of `B` in rows of vectors of four: what one dispatch reads.
+struct Columns {
+    b: Arg,
+    first: usize,
+    count: usize,
+}
+
+impl Columns {
+    /// Vectors in a row.
+    fn vectors(&self) -> usize {
+        self.count.div_ceil(4)
+    }
+}
+
+impl Lowerer<'_> {
+    fn candidates(&self) -> Result<Vec<Lowering>, String> {
+        let (software, p) = (self.software(), &self.product);
         let mut all = vec![];
-        if let Some((b, row_vectors)) = self.vectors_of_b() {
-            if self.product.rows <= FEW_ROWS {
-                all.push(self.vector(b.clone(), row_vectors));
+        if let Some(parts) = self.vectors_of_b() {
+            let lowering = |dispatch: &dyn Fn(&Columns) -> Dispatch<Arg>| Lowering {
+                dispatches: parts.iter().map(dispatch).collect(),
+                scratch: vec![],
+            };
+            if p.rows <= FEW_ROWS {
+                all.push(lowering(&|columns| self.vector(columns)));
             }
             // On a software device a row read once from cache costs more than the rows of a tile share.
-            let tiled = if self.software && self.product.rows > 1 { 0 } else { all.len() };
-            all.insert(tiled, self.tiled(b, row_vectors));
+            let tiled = if software && p.rows > 1 { 0 } else { all.len() };
+            all.insert(tiled, lowering(&|columns| self.tiled(columns)));
+        } else {
+            all.extend(self.tiled_copy());
         }
-        // Vectors of four columns are mostly padding where there is but one.
-        let direct = if self.product.columns == 1 { 0 } else { all.len() };
-        if let Some(lowering) = self.direct(max_workgroups) {
+        if let Some(lowering) = self.direct() {
+            // Vectors of four columns are mostly padding where there is but one; a copy of `B` pays where many rows share it.
+            let direct = if p.columns == 1 || !self.constant_b && p.rows <= FEW_ROWS { 0 } else { all.len() };
             all.insert(direct, lowering);
         }
         if all.is_empty() { Err("it has more outputs than the device dispatches invocations".into()) } else { Ok(all) }
     }
 
-    /// `B` in rows of vectors of four columns, and their number in a row; `None` where it is not known in time to be reordered.
-    fn vectors_of_b(&self) -> Option<(Arg, usize)> {
-        let p = &self.product;
-        let (rows, columns) = (p.inner, p.columns);
-        let row_vectors = columns.div_ceil(4);
-        let as_is = p.b.column == 1 && p.b.row == columns && columns.is_multiple_of(4);
-        let arg = match (as_is, self.constant_b) {
-            (true, _) => Arg::Input(1),
-            (false, false) => return None,
-            (false, true) if p.b.column == 1 => Arg::Packed(1, Packing::PaddedRows { columns, multiple: 4 }),
-            (false, true) => Arg::Packed(1, Packing::Transposed { groups: 1, rows: columns, columns: rows, multiple: 4 }),
-        };
-        Some((arg, row_vectors))
+    fn software(&self) -> bool {
+        self.context.capabilities.software
     }
 
-    fn row_params(&self, row_vectors: usize) -> RowParams {
+    /// The tiled kernel on a copy of `B`, its rows padded to vectors, for factors that are known at run time only.
+    fn tiled_copy(&self) -> Option<Lowering> {
+        let p = &self.product;
+        let matrices = self.context.inputs.get(1)?.shape.elements() / (p.inner * p.columns);
+        let columns = Columns { b: Arg::Scratch(0), first: 0, count: p.columns };
+        let padded = 4 * columns.vectors();
+        let strides = |matrix: usize, row: usize, column: usize| [matrix, row, column].map(|stride| stride as i64).to_vec();
+        let copy = StridedCopy {
+            dims: vec![matrices, p.inner, p.columns],
+            input: Walk { offset: 0, strides: strides(p.inner * p.columns, p.b.row, p.b.column) },
+            output: Walk { offset: 0, strides: strides(p.inner * padded, padded, 1) },
+        };
+        let elements = matrices.checked_mul(p.inner)?.checked_mul(padded).filter(|&n| n <= i32::MAX as usize)?;
+        let dispatches = vec![copy.dispatch(self.context, Arg::Input(1), Arg::Scratch(0)).ok()?, self.tiled(&columns)];
+        Some(Lowering { dispatches, scratch: vec![(elements * self.elem.size()) as u64] })
+    }
+
+    /// `B` in rows of vectors of four columns, split where no binding holds it whole; `None` where it is not known in time to
+    /// be reordered.
+    fn vectors_of_b(&self) -> Option<Vec<Columns>> {
+        let p = &self.product;
+        let (rows, columns) = (p.inner, p.columns);
+        let whole = |b| Some(vec![Columns { b, first: 0, count: columns }]);
+        let as_is = p.b.column == 1 && p.b.row == columns && columns.is_multiple_of(4);
+        if !self.constant_b {
+            return if as_is { whole(Arg::Input(1)) } else { None };
+        }
+        let widest = (self.context.capabilities.max_binding / 32 * 32) as usize / (rows.max(1) * self.elem.size()) / 4 * 4;
+        let transposed = p.b.column != 1;
+        if columns.next_multiple_of(4) > widest && widest > 0 && p.b.batch.iter().all(|&stride| stride == 0) {
+            let part = |first| {
+                let count = widest.min(columns - first);
+                Columns { b: Arg::Packed(1, Packing::Columns { rows, columns, transposed, first, count, multiple: 4 }), first, count }
+            };
+            return Some((0..columns).step_by(widest).map(part).collect());
+        }
+        match (as_is, transposed) {
+            (true, _) => whole(Arg::Input(1)),
+            (false, false) => whole(Arg::Packed(1, Packing::PaddedRows { columns, multiple: 4 })),
+            (false, true) => whole(Arg::Packed(1, Packing::Transposed { groups: 1, rows: columns, columns: rows, multiple: 4 })),
+        }
+    }
+
+    fn row_params(&self, columns: &Columns) -> RowParams {
         let p = &self.product;
         let [c_row, c_column] = p.c.unwrap_or([0, 0]).map(|s| s as u32);
         // Whole matrices apart in elements are as many matrices apart in vectors.
@@ -212,13 +173,36 @@ impl Lowerer {
         RowParams {
             batch: self.batch,
             a_batch: self.a_batch,
-            b_batch: self.b_batch.map(|stride| stride / matrix * (p.inner * row_vectors) as u32),
+            b_batch: self.b_batch.map(|stride| stride / matrix * (p.inner * columns.vectors()) as u32),
+            rows: p.rows as u32,
+            columns: columns.count as u32,
+            inner: p.inner as u32,
+            a_row: p.a.row as u32,
+            a_inner: p.a.column as u32,
+            b_inner: columns.vectors() as u32,
+            c_row,
+            c_column,
+            y_row: p.columns as u32,
+            first_column: columns.first as u32,
+            alpha: p.alpha,
+            beta: p.beta,
+        }
+    }
+
+    fn element_params(&self) -> ElementParams {
+        let p = &self.product;
+        let [c_row, c_column] = p.c.unwrap_or([0, 0]).map(|s| s as u32);
+        ElementParams {
+            batch: self.batch,
+            a_batch: self.a_batch,
+            b_batch: self.b_batch,
             rows: p.rows as u32,
             columns: p.columns as u32,
             inner: p.inner as u32,
             a_row: p.a.row as u32,
             a_inner: p.a.column as u32,
-            b_inner: row_vectors as u32,
+            b_inner: p.b.row as u32,
+            b_column: p.b.column as u32,
             c_row,
             c_column,
             alpha: p.alpha,
@@ -234,50 +218,38 @@ impl Lowerer {
         self.batch.iter().map(|&n| n as usize).product()
     }
 
-    fn tiled(&self, b: Arg, row_vectors: usize) -> Lowering {
+    fn tiled(&self, columns: &Columns) -> Dispatch<Arg> {
         let p = &self.product;
-        let tile = Tile::for_rows(p.rows);
-        let workgroup = workgroup_size(self.software);
-        let variant =
-            Variant { kernel: &TILED, types: vec![self.elem], tile: Some(tile.header), overrides: vec![p.c.is_some().into(), workgroup] };
-        let blocks = row_vectors.div_ceil(workgroup as usize * tile.vectors);
-        let workgroups = [p.rows.div_ceil(tile.rows), blocks, self.batches()].map(|n| n as u32);
-        Lowering::single(variant, &self.row_params(row_vectors), self.bindings(b), workgroups)
-    }
-
-    fn vector(&self, b: Arg, row_vectors: usize) -> Lowering {
-        let p = &self.product;
-        let [columns, slices] = if self.software { SOFTWARE_SLICES } else { GPU_SLICES };
-        let variant =
-            Variant { kernel: &VECTOR, types: vec![self.elem], tile: None, overrides: vec![columns, slices, p.c.is_some().into()] };
-        let workgroups = [row_vectors.div_ceil(columns as usize), p.rows, self.batches()].map(|n| n as u32);
-        Lowering::single(variant, &self.row_params(row_vectors), self.bindings(b), workgroups)
-    }
-
-    fn direct(&self, max_workgroups: u32) -> Option<Lowering> {
-        let p = &self.product;
-        let [c_row, c_column] = p.c.unwrap_or([0, 0]).map(|s| s as u32);
-        let outputs = p.outputs();
-        let params = ElementParams {
-            batch: self.batch,
-            a_batch: self.a_batch,
-            b_batch: self.b_batch,
-            outputs: outputs as u32,
-            rows: p.rows as u32,
-            columns: p.columns as u32,
-            inner: p.inner as u32,
-            a_row: p.a.row as u32,
-            a_inner: p.a.column as u32,
-            b_inner: p.b.row as u32,
-            b_column: p.b.column as u32,
-            c_row,
-            c_column,
-            alpha: p.alpha,
-            beta: p.beta,
+        let workgroup = workgroup_size(self.software());
+        // The registers of a CPU hold no more than eight rows; a GPU's lanes would idle over the second vector of a short row.
+        let tile = match self.software() {
+            true => Tile::for_rows(p.rows.min(8)),
+            false if columns.vectors() <= workgroup as usize => Tile::for_rows(1),
+            false => Tile::for_rows(p.rows),
         };
         let variant =
+            Variant { kernel: &TILED, types: vec![self.elem], tile: Some(tile.header), overrides: vec![p.c.is_some().into(), workgroup] };
+        let blocks = columns.vectors().div_ceil(workgroup as usize * tile.vectors);
+        let workgroups = [p.rows.div_ceil(tile.rows), blocks, self.batches()].map(|n| n as u32);
+        let params = bytemuck::bytes_of(&self.row_params(columns)).to_vec();
+        Dispatch { variant, params, bindings: self.bindings(columns.b.clone()), workgroups }
+    }
+
+    fn vector(&self, columns: &Columns) -> Dispatch<Arg> {
+        let p = &self.product;
+        let [vectors, slices] = if self.software() { SOFTWARE_SLICES } else { GPU_SLICES };
+        let variant =
+            Variant { kernel: &VECTOR, types: vec![self.elem], tile: None, overrides: vec![vectors, slices, p.c.is_some().into()] };
+        let workgroups = [columns.vectors().div_ceil(vectors as usize), p.rows, self.batches()].map(|n| n as u32);
+        let params = bytemuck::bytes_of(&self.row_params(columns)).to_vec();
+        Dispatch { variant, params, bindings: self.bindings(columns.b.clone()), workgroups }
+    }
+
+    fn direct(&self) -> Option<Lowering> {
+        let p = &self.product;
+        let variant =
             Variant { kernel: &DIRECT, types: vec![self.elem], tile: None, overrides: vec![p.c.is_some().into(), WORKGROUP_SIZE] };
-        let workgroups = workgroups_1d(outputs, WORKGROUP_SIZE as usize, max_workgroups)?;
-        Some(Lowering::single(variant, &params, self.bindings(Arg::Input(1)), workgroups))
+        let workgroups = workgroups_1d(p.outputs(), WORKGROUP_SIZE as usize, self.context.capabilities.max_workgroups)?;
+        Some(Lowering::single(variant, &self.element_params(), self.bindings(Arg::Input(1)), workgroups))
     }
 }

@@ -1,8 +1,12 @@
 //! Matrix products.
 
+mod kernels;
 mod lower;
+mod quantized;
 
-pub(crate) use lower::{DIRECT, TILED, VECTOR, lower_product};
+pub(crate) use kernels::{DIRECT, TILED, VECTOR};
+pub(crate) use lower::lower_product;
+pub use quantized::{MatMulInteger, QLinearMatMul};
 
 use crate::error::OpError;
 use crate::graph::TensorType;
@@ -79,7 +83,7 @@ impl Product {
 }
 
 impl Gemm {
-    fn product(&self, a: &Shape, b: &Shape, c: Option<&Shape>) -> Result<Product, OpError> {
+    pub(crate) fn product(&self, a: &Shape, b: &Shape, c: Option<&Shape>) -> Result<Product, OpError> {
         let matrix = |name: &str, shape: &Shape, transposed: bool| match *shape.dims() {
             [rows, columns] if transposed => Ok((columns, rows, Factor { batch: vec![], row: 1, column: columns })),
             [rows, columns] => Ok((rows, columns, Factor { batch: vec![], row: columns, column: 1 })),
@@ -105,7 +109,7 @@ impl Gemm {
 
 impl MatMul {
     /// The product, and the output's shape: NumPy takes axes away that it gave to vectors.
-    fn product(a: &Shape, b: &Shape) -> Result<(Product, Shape), OpError> {
+    pub(crate) fn product(a: &Shape, b: &Shape) -> Result<(Product, Shape), OpError> {
         if a.rank() == 0 || b.rank() == 0 {
             return Err(OpError::invalid(format!("a factor has no axes: {a} × {b}")));
         }

@@ -1,13 +1,13 @@
 //! `Gather`.
 
-use super::{UNITS, addressable, data, moves_only, unit};
+use super::{UNITS, addressable, data, index, moves_only, unit};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::layout::outside;
 use crate::ops::{Operands, Operator};
 use crate::plan::{
-    ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Packing, TypeRole, Variant, WORKGROUP_SIZE,
-    params, part, workgroups_1d,
+    ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, TypeRole, Variant, WORKGROUP_SIZE, params,
+    part, workgroups_1d,
 };
 use crate::reference;
 use crate::shape::{Shape, resolve_axis};
@@ -57,12 +57,7 @@ impl Gather {
             addressable(shape)?;
         }
         let extent = i32::try_from(data.shape[axis]).map_err(|_| format!("axis {axis} of {} is beyond i32", data.shape))?;
-        // Constant indices fit in i32, as the shape rule has compared them with the extent.
-        let narrow = indices.constant.is_some() && indices.dtype == DType::I64;
-        let (index, elem) = match narrow {
-            true => (Arg::Packed(1, Packing::Narrow), Elem::I32),
-            false => (Arg::Input(1), context.elem(indices.dtype)?),
-        };
+        let (index, elem) = index(context, 1)?;
         let inner = Shape::from(&data.shape[axis + 1..]).elements();
         let (tile, per_unit) = unit(inner.is_multiple_of(4));
         let units = output.shape.elements() / per_unit;

@@ -1,31 +1,60 @@
 //! Operators that move elements and compute nothing: exact for every element type.
 
+mod center_crop_pad;
 mod concat;
 mod expand;
 mod gather;
+mod gather_elements;
+mod gather_nd;
+mod one_hot;
 mod pad;
 mod resize;
+mod reverse_sequence;
+mod scatter;
+mod select;
 mod slice;
+mod space;
 mod split;
 mod strided_copy;
+mod tile;
 mod transpose;
+mod trilu;
 
+pub use center_crop_pad::CenterCropPad;
 pub use concat::Concat;
 pub use expand::Expand;
 pub(crate) use gather::GATHER;
 pub use gather::Gather;
+pub(crate) use gather_elements::GATHER_ELEMENTS;
+pub use gather_elements::GatherElements;
+pub use gather_nd::GatherNd;
+pub(crate) use gather_nd::{GATHER_ND, Tuples};
+pub(crate) use one_hot::ONE_HOT;
+pub use one_hot::OneHot;
 pub(crate) use pad::{PAD, PadAxis};
 pub use pad::{Pad, PadMode};
-pub use resize::Resize;
+pub use resize::{AspectRatio, NearestMode, Resize, ResizeCoordinates, ResizeMode};
+pub(crate) use resize::{RESIZE, RESIZE_NEAREST, ResizeAxis};
+pub(crate) use reverse_sequence::REVERSE_SEQUENCE;
+pub use reverse_sequence::ReverseSequence;
+pub(crate) use scatter::{SCATTER_ELEMENTS, SCATTER_LISTED, SCATTER_SEARCH, TENSOR_SCATTER};
+pub use scatter::{ScatterElements, ScatterNd, ScatterReduction, TensorScatter};
+pub use select::{Compress, NonZero, Unique};
 pub use slice::Slice;
 pub(crate) use slice::SliceAxis;
+pub(crate) use space::Rearrangement;
+pub use space::{DepthOrder, DepthToSpace, SpaceToDepth};
 pub use split::Split;
-pub(crate) use strided_copy::STRIDED_COPY;
+pub(crate) use strided_copy::{STRIDED_COPY, StridedCopy, Walk};
+pub use tile::Tile;
 pub use transpose::Transpose;
+pub(crate) use trilu::TRILU;
+pub use trilu::Trilu;
 
 use crate::ops::Operand;
-use crate::plan::{LowerContext, Override, Part, part};
+use crate::plan::{Arg, Elem, LowerContext, Override, Packing, Part, part};
 use crate::shape::Shape;
+use crate::tensor::DType;
 
 /// `Unit`, what one invocation moves: an element, or four.
 const UNITS: &[Part] = &[part!("tiles/unit_element.wgsl"), part!("tiles/unit_element4.wgsl")];
@@ -47,6 +76,15 @@ fn unit(four: bool) -> (Option<Part>, usize) {
 /// Input 0 of a node whose shape rule has asked for it.
 fn data<'a>(context: &LowerContext<'a>) -> Result<Operand<'a>, String> {
     context.inputs.required(0, "data").map_err(|error| error.to_string())
+}
+
+/// The binding of an input of indices, and their type there: constant ones fit in i32, or mean nothing in either type.
+fn index(context: &LowerContext<'_>, at: usize) -> Result<(Arg, Elem), String> {
+    let indices = context.inputs.required(at, "indices").map_err(|error| error.to_string())?;
+    match indices.constant.is_some() && indices.dtype == DType::I64 {
+        true => Ok((Arg::Packed(at, Packing::Narrow), Elem::I32)),
+        false => Ok((Arg::Input(at), context.elem(indices.dtype)?)),
+    }
 }
 
 /// That kernels can count the elements of `shape` in 32 bits.
@@ -81,7 +119,7 @@ mod tests {
     use crate::graph::GraphBuilder;
     use crate::ops::Op;
     use crate::plan::{Capabilities, LowerOptions, Placed, lower};
-    use crate::tensor::{DType, Tensor};
+    use crate::tensor::Tensor;
 
     /// Where a node with one runtime input of extents `x` goes on a device without optional features.
     fn placed(op: impl Into<Op>, x: &[usize], constants: &[Tensor], outputs: usize) -> Placed {

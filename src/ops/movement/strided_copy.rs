@@ -31,7 +31,7 @@ pub(crate) static STRIDED_COPY: Kernel = Kernel {
 
 /// Elements of one tensor in the order of a copy: `offset + Σ i_k · strides_k`.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct Walk {
+pub(crate) struct Walk {
     pub offset: usize,
     pub strides: Vec<i64>,
 }
@@ -45,7 +45,7 @@ impl Walk {
 
 /// `output[o_offset + Σ i_k·o_k] = input[i_offset + Σ i_k·i_k]` for every `i` below `dims`.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct StridedCopy {
+pub(crate) struct StridedCopy {
     pub dims: Vec<usize>,
     pub input: Walk,
     pub output: Walk,
@@ -69,7 +69,7 @@ impl StridedCopy {
     }
 
     /// The dispatch of this copy between two of the node's tensors, both of which have output 0's element type.
-    pub(super) fn dispatch(&self, context: &LowerContext<'_>, input: Arg, output: Arg) -> Result<Dispatch<Arg>, String> {
+    pub(crate) fn dispatch(&self, context: &LowerContext<'_>, input: Arg, output: Arg) -> Result<Dispatch<Arg>, String> {
         for shape in context.inputs.inputs.iter().flatten().map(|o| o.shape).chain(context.outputs.iter().map(|t| &t.shape)) {
             addressable(shape)?;
         }

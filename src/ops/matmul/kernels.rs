@@ -1,0 +1,90 @@
+//! The kernels of matrix products, as data.
+
+use crate::ops::tile::{TILE_HEADERS, WORKGROUPS};
+use crate::plan::{ANY_ELEMENT, Access, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
+
+/// `batch_offset`
+const BATCH: Part = part!("shared/batch.wgsl");
+
+const HAS_C: Override = Override { name: "HAS_C", values: &[0, 1] };
+const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
+
+/// Vectors of columns and slices of the inner axis in a workgroup of the vector kernel: `[COLUMNS, SLICES]`.
+pub(super) const SOFTWARE_SLICES: [u32; 2] = [8, 1];
+pub(super) const GPU_SLICES: [u32; 2] = [16, 16];
+
+params! {
+    pub(crate) struct RowParams {
+        batch: [u32; 4],
+        a_batch: [u32; 4],
+        b_batch: [u32; 4],
+        rows: u32,
+        columns: u32,
+        inner: u32,
+        a_row: u32,
+        a_inner: u32,
+        b_inner: u32,
+        c_row: u32,
+        c_column: u32,
+        y_row: u32,
+        first_column: u32,
+        alpha: f32,
+        beta: f32,
+    }
+}
+
+pub(crate) static TILED: Kernel = Kernel {
+    name: "matmul",
+    body: part!("matmul.wgsl"),
+    parts: &[BATCH],
+    types: &[ANY_ELEMENT],
+    tiles: TILE_HEADERS,
+    overrides: &[HAS_C, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
+    params: RowParams::LAYOUT,
+    bindings: BINDINGS,
+};
+
+pub(crate) static VECTOR: Kernel = Kernel {
+    name: "matmul_vector",
+    body: part!("matmul_vector.wgsl"),
+    parts: &[BATCH],
+    types: &[ANY_ELEMENT],
+    tiles: &[],
+    overrides: &[
+        Override { name: "COLUMNS", values: &[SOFTWARE_SLICES[0], GPU_SLICES[0]] },
+        Override { name: "SLICES", values: &[SOFTWARE_SLICES[1], GPU_SLICES[1]] },
+        HAS_C,
+    ],
+    params: RowParams::LAYOUT,
+    bindings: BINDINGS,
+};
+
+params! {
+    pub(crate) struct ElementParams {
+        batch: [u32; 4],
+        a_batch: [u32; 4],
+        b_batch: [u32; 4],
+        rows: u32,
+        columns: u32,
+        inner: u32,
+        a_row: u32,
+        a_inner: u32,
+        b_inner: u32,
+        b_column: u32,
+        c_row: u32,
+        c_column: u32,
+        alpha: f32,
+        beta: f32,
+    }
+}
+
+pub(crate) static DIRECT: Kernel = Kernel {
+    name: "matmul_direct",
+    body: part!("matmul_direct.wgsl"),
+    parts: &[BATCH, INDEX],
+    types: &[ANY_ELEMENT],
+    tiles: &[],
+    overrides: &[HAS_C, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
+    params: ElementParams::LAYOUT,
+    bindings: BINDINGS,
+};

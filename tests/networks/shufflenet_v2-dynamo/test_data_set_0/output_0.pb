@@ -1,0 +1,3 @@
+
+Boutput_0JxÏ£rCÝ
+CNÇÑBÛ2CJÔ+Âs÷ÂJS”Ã0…‹ÂN°ÂCZZÃ‚eËBu¤CÏ(Â.AGB¸ºÃÖ§JÃÎedÃË×®ÃÔáAiBqœD¢†E/¬¢C&·aDLM›ÄxLÄCÍ«Ä1&ƒÄ6ÄR#•Ä
