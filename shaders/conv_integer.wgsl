@@ -72,12 +72,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         first_x[v] = p % params.out_width * params.stride_x - params.left;
     }
     // Where each channel's weights begin, and their zero point.
-    var weights: array<u32, TILE_ROWS>;
-    var zero_points: array<i32, TILE_ROWS>;
-    for (var r = 0u; r < TILE_ROWS; r++) {
-        let m = first_channel + min(row + r, params.out_channels - 1u);
+    var weights: array<vec4<u32>, TILE_ROWS / 4u>;
+    var zero_points: array<vec4<i32>, TILE_ROWS / 4u>;
+    for (var r = 0u; r < TILE_ROWS / 4u; r++) {
+        let m = first_channel + min(row + 4u * r + vec4<u32>(0u, 1u, 2u, 3u), vec4<u32>(params.out_channels - 1u));
         weights[r] = m * params.in_channels * taps;
-        zero_points[r] = q[m].z;
+        zero_points[r] = vec4<i32>(q[m.x].z, q[m.y].z, q[m.z].z, q[m.w].z);
     }
 
     var sum: array<vec4<i32>, TILE_ROWS * TILE_VECTORS>;
@@ -102,10 +102,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 pixels[v] = select(vec4<i32>(0), vec4<i32>(x[at.x], x[at.y], x[at.z], x[at.w]) - x_zero_point, inside[v]);
                 source[v] += volume;
             }
-            for (var r = 0u; r < TILE_ROWS; r++) {
-                let weight = w[weights[r] + c * taps + tap] - zero_points[r];
+            for (var r = 0u; r < TILE_ROWS; r += 4u) {
+                let at = weights[r / 4u] + c * taps + tap;
+                let channels = vec4<i32>(w[at.x], w[at.y], w[at.z], w[at.w]) - zero_points[r / 4u];
                 for (var v = 0u; v < TILE_VECTORS; v++) {
-                    sum[r * TILE_VECTORS + v] += weight * pixels[v];
+                    sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
+                    sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
+                    sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
+                    sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
                 }
             }
         }
