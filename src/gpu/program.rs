@@ -164,6 +164,8 @@ pub(super) fn dispatches(plan: &Plan) -> impl Iterator<Item = &Dispatch<Binding>
 impl WeightStore {
     fn upload(&self, context: &Context, plan: &Plan) -> Result<Vec<Arc<wgpu::Buffer>>> {
         let mut uploaded = self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);
+        // Tables and folded constants of shapes whose plans are gone.
+        uploaded.retain(|_, weight| Arc::strong_count(&weight.buffer) > 1);
         let mut staged = 0;
         let mut buffers = Vec::with_capacity(plan.weights.len());
         for weight in &plan.weights {

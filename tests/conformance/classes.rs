@@ -12,9 +12,9 @@ struct Class {
 /// A case belongs to the first class that one of its operators is in.
 #[rustfmt::skip]
 const CLASSES: &[Class] = &[
-    Class { name: "Attention", on_gpu: false, operators: &["Attention", "RotaryEmbedding"] },
-    Class { name: "Losses", on_gpu: false, operators: &["NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"] },
-    Class { name: "Quantization", on_gpu: false, operators: &[
+    Class { name: "Attention", on_gpu: true, operators: &["Attention", "RotaryEmbedding"] },
+    Class { name: "Losses", on_gpu: true, operators: &["NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"] },
+    Class { name: "Quantization", on_gpu: true, operators: &[
         "ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "QLinearConv", "QLinearMatMul", "QuantizeLinear",
     ] },
     Class { name: "Convolution", on_gpu: true, operators: &["Col2Im", "Conv", "ConvTranspose", "DeformConv"] },
@@ -26,19 +26,17 @@ const CLASSES: &[Class] = &[
         "MeanVarianceNormalization", "RMSNormalization",
     ] },
     Class { name: "Softmax family", on_gpu: true, operators: &["Hardmax", "LogSoftmax", "Softmax"] },
-    Class { name: "Matrix products", on_gpu: true, operators: &["Einsum", "Gemm", "MatMul"] },
-    Class { name: "Matrix products", on_gpu: false, operators: &["Det"] },
+    Class { name: "Matrix products", on_gpu: true, operators: &["Det", "Einsum", "Gemm", "MatMul"] },
     Class { name: "Resize and sampling", on_gpu: true, operators: &["AffineGrid", "GridSample", "Resize", "RoiAlign", "Upsample"] },
-    Class { name: "Selection", on_gpu: false, operators: &[
-        "Compress", "NonMaxSuppression", "NonZero", "TopK", "Unique",
+    Class { name: "Selection", on_gpu: true, operators: &["Compress", "TopK"] },
+    Class { name: "Selection", on_gpu: false, operators: &["NonMaxSuppression", "NonZero", "Unique"] },
+    Class { name: "Gather and scatter", on_gpu: true, operators: &[
+        "Gather", "GatherElements", "GatherND", "OneHot", "Scatter", "ScatterElements", "ScatterND", "TensorScatter",
     ] },
-    Class { name: "Gather and scatter", on_gpu: true, operators: &["Gather", "GatherElements", "GatherND"] },
-    Class { name: "Gather and scatter", on_gpu: false, operators: &["OneHot", "Scatter", "ScatterElements", "ScatterND", "TensorScatter"] },
     Class { name: "Reductions", on_gpu: true, operators: &[
-        "ArgMax", "ArgMin", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
+        "ArgMax", "ArgMin", "CumSum", "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd",
         "ReduceSum", "ReduceSumSquare",
     ] },
-    Class { name: "Reductions", on_gpu: false, operators: &["CumSum"] },
     Class { name: "Data movement", on_gpu: true, operators: &[
         "CenterCropPad", "Concat", "Crop", "DepthToSpace", "Expand", "Flatten", "Pad", "Reshape", "ReverseSequence", "Slice", "SpaceToDepth",
         "Split", "Squeeze", "Tile", "Transpose", "Trilu", "Unsqueeze",

@@ -2,8 +2,9 @@
 
 use crate::error::{OpError, Result};
 use crate::graph::{Parts, TensorType, ValueId};
+use crate::ops::build::{cast, scalar};
 use crate::ops::reduce::{along_axis, reduced_axes};
-use crate::ops::{Binary, Cast, FLOATS, Operands, Operator, Reduce, ReduceFunction, Tolerance};
+use crate::ops::{Binary, FLOATS, Operands, Operator, Reduce, ReduceFunction, Tolerance};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -30,23 +31,18 @@ pub struct MeanVarianceNormalization {
 
 /// What the parts compute in: `f32` for half precision, which squares leave.
 fn widened(parts: &mut Parts<'_>, x: ValueId) -> Result<ValueId> {
-    if parts.dtype(x) == DType::F16 { parts.node("wide", Cast { to: DType::F32 }, &[x]) } else { Ok(x) }
-}
-
-/// The result in the type of `x`.
-fn narrowed(parts: &mut Parts<'_>, y: ValueId, x: ValueId) -> Result<ValueId> {
-    let to = parts.dtype(x);
-    if parts.dtype(y) == to { Ok(y) } else { parts.node("narrow", Cast { to }, &[y]) }
+    let to = if parts.dtype(x) == DType::F16 { DType::F32 } else { parts.dtype(x) };
+    cast(parts, "wide", x, to)
 }
 
 fn reduction(function: ReduceFunction) -> Reduce {
     Reduce { function, keep_dims: true, noop_with_empty_axes: false }
 }
 
-/// A scalar of the type of `like`.
-fn scalar(parts: &mut Parts<'_>, name: &str, like: ValueId, value: f64) -> Result<ValueId> {
-    let tensor = Tensor::from_f64(parts.dtype(like), [], vec![value])?;
-    Ok(parts.constant(name, tensor))
+/// A constant of the type of `like`.
+fn number(parts: &mut Parts<'_>, name: &str, like: ValueId, value: f64) -> ValueId {
+    let tensor = scalar(parts.dtype(like), value);
+    parts.constant(name, tensor)
 }
 
 impl Operator for LpNormalization {
@@ -67,7 +63,8 @@ impl Operator for LpNormalization {
         let function = if self.l1 { ReduceFunction::L1 } else { ReduceFunction::L2 };
         let norm = parts.node("norm", reduction(function), &[x, axes])?;
         let y = parts.node("quotient", Binary::Div, &[x, norm])?;
-        Ok(Some(vec![narrowed(parts, y, input)?]))
+        let to = parts.dtype(input);
+        Ok(Some(vec![cast(parts, "narrow", y, to)?]))
     }
 
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {
@@ -112,12 +109,13 @@ impl Operator for MeanVarianceNormalization {
         }
         let norm = parts.node("norm", reduction(ReduceFunction::L2), &[x, axes])?;
         let count = parts.shape(x).elements() / parts.shape(norm).elements().max(1);
-        let root = scalar(parts, "root", x, (count as f64).sqrt())?;
+        let root = number(parts, "root", x, (count as f64).sqrt());
         let deviation = parts.node("deviation", Binary::Div, &[norm, root])?;
-        let eps = scalar(parts, "eps", x, 1e-9)?;
+        let eps = number(parts, "eps", x, 1e-9);
         let divisor = parts.node("divisor", Binary::Add, &[deviation, eps])?;
         let y = parts.node("quotient", Binary::Div, &[x, divisor])?;
-        Ok(Some(vec![narrowed(parts, y, input)?]))
+        let to = parts.dtype(input);
+        Ok(Some(vec![cast(parts, "narrow", y, to)?]))
     }
 
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {
