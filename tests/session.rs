@@ -350,3 +350,32 @@ fn frozen_inputs_are_constants() {
     let exp = outputs.get("q").unwrap().to_f64();
     assert!(exp.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5), "{exp:?}");
 }
+
+/// What is positive in `x`, found by a node whose output's shape depends on the elements; the data itself stays on the GPU.
+#[test]
+fn data_that_shapes_depend_on_is_not_folded() {
+    let mut b = GraphBuilder::new("selection");
+    let x = b.input("x", DType::F32, ["N".into(), Dim::from(3), 40.into(), 50.into()]);
+    let relu = b.node("relu", Unary::Relu, &[x]).unwrap();
+    let found = b.node("found", ops::NonZero, &[relu]).unwrap();
+    let positions = b.node("positions", ops::Transpose { permutation: vec![1, 0] }, &[found]).unwrap();
+    let values = b.node("values", ops::GatherNd { batch_dims: 0 }, &[relu, positions]).unwrap();
+    let y = b.node("y", Unary::Exp, &[values]).unwrap();
+    b.output("y", y);
+    let graph = b.finish().unwrap();
+    let mut values = vec![-1f32; 2 * 6000];
+    (values[17], values[4321], values[11_999]) = (1.0, 2.0, 3.0);
+    let x = Tensor::new([2, 3, 40, 50], values).unwrap();
+    for device in [&Device::cpu(), gpu()] {
+        let session = device.compile(graph.clone()).unwrap();
+        let y = session.run(&[("x", x.view())]).unwrap()[0].to_f64();
+        assert!(y.len() == 3 && y.iter().zip(1..).all(|(y, n)| (y - f64::from(n).exp()).abs() < 1e-4), "{y:?}");
+        let report = session.verify(&[("x", x.view())]).unwrap();
+        let names: Vec<_> = report.nodes.iter().map(|n| n.node.as_str()).collect();
+        assert!(report.passed() && names == ["relu", "values", "y"], "{names:?}");
+        if device.wgpu().is_some() {
+            let plans = session.plans_for(&[("x", x.view())]).unwrap();
+            assert!(plans.iter().all(|plan| plan.host_nodes().count() == 0));
+        }
+    }
+}

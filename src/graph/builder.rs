@@ -35,7 +35,7 @@ impl GraphBuilder {
         let dims: Vec<Dim> = dims.into_iter().map(Into::into).collect();
         let fixed: Option<Vec<usize>> = dims.iter().map(|d| if let Dim::Fixed(n) = d { Some(*n) } else { None }).collect();
         let ty = fixed.map(|shape| TensorType::new(dtype, shape));
-        let id = self.graph.add_value(Value { name: name.into(), dtype: Some(dtype), dims: Some(dims), ty, constant: None });
+        let id = self.graph.add_value(Value { name: name.into(), dtype: Some(dtype), dims: Some(dims), ty, ..Value::default() });
         self.graph.inputs.push(id);
         id
     }

@@ -10,7 +10,8 @@ use crate::tensor::Tensor;
 /// No single tensor of a network may be larger: it is a broken or hostile file.
 const MAX_TENSOR_BYTES: usize = 1 << 34;
 
-/// An input too large to be a shape, an axis or a count is data: nothing is computed from its values to make a plan.
+/// An input too large to be a shape, an axis or a count is data: nothing is computed from its values to make a plan, and only
+/// the nodes whose shape rules ask for them get them.
 const MAX_SHAPE_ELEMENTS: usize = 4096;
 
 /// What a run knows of one input before it is planned.
@@ -44,7 +45,8 @@ impl Graph {
                 Ok(()) => {}
                 Err(Error::Node { source: OpError::NeedsValue { input, .. }, .. })
                     if let Some(value) = node.inputs.get(input).copied().flatten()
-                        && graph.value(value).constant.is_none() =>
+                        && graph.value(value).constant.is_none()
+                        && graph.value(value).known.is_none() =>
                 {
                     return Ok(self.elements_of(value, inputs));
                 }
@@ -91,7 +93,10 @@ impl Graph {
             }
             let value = &mut graph.values[id.index()];
             value.ty = Some(spec.ty.clone());
-            value.constant = spec.value.clone();
+            match &spec.value {
+                Some(tensor) if tensor.len() > MAX_SHAPE_ELEMENTS => value.known = Some(tensor.clone()),
+                small => value.constant = small.clone(),
+            }
         }
         Ok(())
     }

@@ -130,6 +130,8 @@ pub struct Value {
     pub ty: Option<TensorType>,
     /// The elements, for a constant.
     pub constant: Option<Tensor>,
+    /// The elements of an input that shapes depend on and that is data too: for the nodes that ask for them, and no others.
+    pub(crate) known: Option<Tensor>,
 }
 
 impl Value {

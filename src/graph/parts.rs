@@ -1,7 +1,7 @@
 //! Operators that run as a network of simpler ones: what they are built with.
 
 use super::{Graph, Node, TensorType, Value, ValueId};
-use crate::error::Result;
+use crate::error::{Error, OpError, Result};
 use crate::ops::{Identity, Op};
 use crate::shape::Shape;
 use crate::tensor::{DType, Tensor};
@@ -76,9 +76,19 @@ impl Parts<'_> {
 
 impl Graph {
     /// Types, folds or decomposes a node whose inputs are all typed; what has to run is added to `kept`.
-    pub(super) fn place(&mut self, node: Node, kept: &mut Vec<Node>) -> Result<()> {
+    pub(super) fn place(&mut self, mut node: Node, kept: &mut Vec<Node>) -> Result<()> {
+        let types = loop {
+            match self.infer_node(&node, &self.operands(&node)) {
+                Ok(types) => break types,
+                Err(Error::Node { source: OpError::NeedsValue { input, .. }, .. })
+                    if let Some((name, tensor)) = self.known(node.inputs.get(input).copied().flatten()) =>
+                {
+                    node.inputs[input] = Some(self.add_constant(name, tensor));
+                }
+                Err(error) => return Err(error),
+            }
+        };
         let operands = self.operands(&node);
-        let types = self.infer_node(&node, &operands)?;
         if let Some(tensors) = self.fold_operands(&node, &operands)? {
             self.set_constants(&node, tensors);
             return Ok(());
@@ -99,6 +109,12 @@ impl Graph {
             }
         }
         Ok(())
+    }
+
+    /// Name and elements of an input whose elements are known to those who ask.
+    fn known(&self, id: Option<ValueId>) -> Option<(String, Tensor)> {
+        let value = self.value(id?);
+        Some((value.name.clone(), value.known.clone()?))
     }
 
     /// Has the parts write the outputs of the node that they stand for.

@@ -329,7 +329,7 @@ fn declared(info: &ValueInfoProto) -> Result<Value, String> {
     });
     let fixed = |dims: &Vec<Dim>| dims.iter().map(|d| if let Dim::Fixed(n) = d { Some(*n) } else { None }).collect::<Option<Shape>>();
     let ty = dims.as_ref().and_then(fixed).map(|shape| TensorType::new(dtype, shape));
-    Ok(Value { name: info.name.clone(), dtype: Some(dtype), dims, ty, constant: None })
+    Ok(Value { name: info.name.clone(), dtype: Some(dtype), dims, ty, ..Value::default() })
 }
 
 /// Exporters write these for an extent they know nothing of, so two of them need not be the same number.
