@@ -81,6 +81,10 @@ pub enum Error {
         message: String,
     },
 
+    /// There is no plan for types alone: [`Session::plans_for`](crate::Session::plans_for) takes the elements.
+    #[error("graph `{0}`: shapes depend on elements, so what runs where is known only for given inputs")]
+    NeedsElements(String),
+
     /// The GPU device is gone; compile again on a new device.
     #[error("the GPU device was lost: {0}; create a new device and compile again")]
     DeviceLost(String),

@@ -254,7 +254,7 @@ impl Session {
     /// The plan for inputs of these types: what runs where, with which kernels and buffers.
     ///
     /// # Errors
-    /// [`Error::Input`] and [`Error::Node`] where the types do not fit.
+    /// [`Error::Input`] and [`Error::Node`] where the types do not fit, [`Error::NeedsElements`] where types are not enough.
     pub fn plan(&self, inputs: &[(&str, TensorType)]) -> Result<Arc<Plan>> {
         Ok(self.prepared_for_types(inputs)?.plan.clone())
     }
@@ -338,10 +338,7 @@ impl Session {
         let specs = types.into_iter().map(|ty| InputSpec { ty, value: None }).collect();
         match self.specialize(specs, None)? {
             Outcome::Graph(specs, graph) => self.prepare(specs, graph),
-            _ => Err(Error::Graph {
-                graph: self.graph.name().into(),
-                message: "shapes depend on elements, so there is no plan for types alone".into(),
-            }),
+            _ => Err(Error::NeedsElements(self.graph.name().into())),
         }
     }
 

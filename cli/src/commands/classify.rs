@@ -175,7 +175,7 @@ impl Classifier<'_> {
         let plan = match session.plan(&[(&input.name, ty)]) {
             Ok(plan) => plan,
             // Shapes that depend on the pictures' values are known after the run, which checks again.
-            Err(macula::Error::Graph { .. }) => return Ok(()),
+            Err(macula::Error::NeedsElements(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         match plan.graph.outputs().first() {

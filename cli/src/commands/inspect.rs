@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::Args;
 use macula::ops::{Operand, Operands};
 use macula::plan::{Placed, Plan};
-use macula::{DType, Graph, Node, TensorType, ValueId};
+use macula::{DType, Error, Graph, Node, TensorType, ValueId};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, warn};
@@ -50,7 +50,13 @@ pub fn inspect(args: &InspectArgs, out: &mut dyn Write) -> Result<ExitCode, Fail
     let plan = match types {
         Some(types) => {
             let types: Vec<(&str, TensorType)> = types.iter().map(|(name, ty)| (name.as_str(), ty.clone())).collect();
-            Some(args.device.compile(&device, model.graph)?.plan(&types)?)
+            match args.device.compile(&device, model.graph)?.plan(&types) {
+                Err(error @ Error::NeedsElements(_)) => {
+                    warn(&format!("no shapes and no cost: {error}"));
+                    None
+                }
+                plan => Some(plan?),
+            }
         }
         None => None,
     };
