@@ -13,8 +13,13 @@ const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
 const BEGIN: &str = "<!-- conformance: written by `CONFORMANCE_WRITE=1 cargo test --workspace --test conformance` -->\n";
 const END: &str = "<!-- end of conformance -->\n";
 
+/// Every case on each device, for those who look closer.
+const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/target/conformance.tsv");
+
 /// One case on one device.
 pub struct Record {
+    /// `node/test_abs`.
+    pub case: String,
     /// The class of its operators, or the group that lists it.
     pub class: String,
     pub suite: &'static str,
@@ -79,6 +84,16 @@ impl Report {
             let _ = writeln!(text, "| {name} | {} | {} | {} | – |", row.cases, row.passed_on_cpu, row.passed_on_gpu);
         }
         text + "\n"
+    }
+
+    /// Writes every case, its nodes on the GPU and on the CPU included, to `target/conformance.tsv`.
+    pub fn write_cases(&mut self) -> Result<(), String> {
+        self.records.sort_by(|a, b| (&a.case, a.on.name()).cmp(&(&b.case, b.on.name())));
+        let mut text = String::from("case\tdevice\tclass\tpassed\tnodes on the GPU\tnodes on the CPU\n");
+        for Record { case, class, on, passed, nodes: (gpu, cpu), .. } in &self.records {
+            let _ = writeln!(text, "{case}\t{}\t{class}\t{passed}\t{gpu}\t{cpu}", on.name());
+        }
+        std::fs::write(CASES, text).map_err(|error| format!("{CASES}: {error}"))
     }
 
     /// That README.md has these tables; writes them where `CONFORMANCE_WRITE` is set.
