@@ -41,17 +41,13 @@ impl Graph {
         self.bind_inputs(inputs, &mut graph)?;
         let mut kept: Vec<Node> = vec![];
         for node in &self.nodes {
-            match graph.place(node.clone(), &mut kept) {
-                Ok(()) => {}
-                Err(Error::Node { source: OpError::NeedsValue { input, .. }, .. })
-                    if let Some(value) = node.inputs.get(input).copied().flatten()
-                        && graph.value(value).constant.is_none()
-                        && graph.value(value).known.is_none() =>
-                {
-                    return Ok(self.elements_of(value, inputs));
+            let Err(error) = graph.place(node.clone(), &mut kept) else { continue };
+            return match error.needs_value(node) {
+                Some((_, value)) if graph.value(value).constant.is_none() && graph.value(value).known.is_none() => {
+                    Ok(self.elements_of(value, inputs))
                 }
-                Err(error) => return Err(error),
-            }
+                _ => Err(error),
+            };
         }
         graph.nodes = kept;
         graph.remove_dead_nodes();

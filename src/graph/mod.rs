@@ -12,7 +12,7 @@ pub(crate) use split::{Source, Split};
 
 use std::fmt;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OpError, Result};
 use crate::ops::Op;
 use crate::shape::Shape;
 use crate::tensor::{DType, Tensor};
@@ -164,6 +164,15 @@ pub struct Node {
     pub outputs: Vec<Option<ValueId>>,
     /// The nodes of the file that this one stands for after optimisation, itself included.
     pub origins: Vec<String>,
+}
+
+impl Error {
+    /// The input of `node`, and its value, whose elements this error says a shape rule must know.
+    pub(crate) fn needs_value(&self, node: &Node) -> Option<(usize, ValueId)> {
+        let Error::Node { node: name, source: OpError::NeedsValue { input, .. }, .. } = self else { return None };
+        let value = node.inputs.get(*input).copied().flatten()?;
+        (*name == node.name).then_some((*input, value))
+    }
 }
 
 /// A network: nodes in execution order over values in single assignment.

@@ -1,7 +1,7 @@
 //! Operators that run as a network of simpler ones: what they are built with.
 
 use super::{Graph, Node, TensorType, Value, ValueId};
-use crate::error::{Error, OpError, Result};
+use crate::error::Result;
 use crate::ops::{Identity, Op};
 use crate::shape::Shape;
 use crate::tensor::{DType, Tensor};
@@ -78,15 +78,13 @@ impl Graph {
     /// Types, folds or decomposes a node whose inputs are all typed; what has to run is added to `kept`.
     pub(super) fn place(&mut self, mut node: Node, kept: &mut Vec<Node>) -> Result<()> {
         let types = loop {
-            match self.infer_node(&node, &self.operands(&node)) {
+            let error = match self.infer_node(&node, &self.operands(&node)) {
                 Ok(types) => break types,
-                Err(Error::Node { source: OpError::NeedsValue { input, .. }, .. })
-                    if let Some((name, tensor)) = self.known(node.inputs.get(input).copied().flatten()) =>
-                {
-                    node.inputs[input] = Some(self.add_constant(name, tensor));
-                }
-                Err(error) => return Err(error),
-            }
+                Err(error) => error,
+            };
+            let (input, value) = error.needs_value(&node).filter(|(_, id)| self.value(*id).known.is_some()).ok_or(error)?;
+            let Value { name, known, .. } = self.value(value).clone();
+            node.inputs[input] = known.map(|tensor| self.add_constant(name, tensor));
         };
         let operands = self.operands(&node);
         if let Some(tensors) = self.fold_operands(&node, &operands)? {
@@ -109,12 +107,6 @@ impl Graph {
             }
         }
         Ok(())
-    }
-
-    /// Name and elements of an input whose elements are known to those who ask.
-    fn known(&self, id: Option<ValueId>) -> Option<(String, Tensor)> {
-        let value = self.value(id?);
-        Some((value.name.clone(), value.known.clone()?))
     }
 
     /// Has the parts write the outputs of the node that they stand for.

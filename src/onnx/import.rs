@@ -320,9 +320,9 @@ fn declared(info: &ValueInfoProto) -> Result<Value, String> {
     let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()).ok_or("a type other than a tensor is not supported")?;
     let dtype = dtype(tensor.elem_type)?;
     let dims: Option<Vec<Dim>> = tensor.shape.as_ref().map(|shape| {
-        let extent = |dim: &Dimension| match dim.dim_value {
-            Some(0) => Dim::Any,
-            Some(value) if let Ok(extent) = usize::try_from(value) => Dim::Fixed(extent),
+        let extent = |dim: &Dimension| match dim.dim_value.map(usize::try_from) {
+            Some(Ok(0)) => Dim::Any,
+            Some(Ok(extent)) => Dim::Fixed(extent),
             _ => Dim::Symbol(symbol(dim.dim_param.as_deref().unwrap_or_default()).to_owned()),
         };
         shape.dim.iter().map(extent).collect()
