@@ -37,8 +37,9 @@ BATCHES = (1, 2)
 # Networks are exported with a batch of 2; the sample runs with another.
 SAMPLE_BATCH = 3
 # Side lengths where 224 will not do: what the architecture fixes, and what a software driver can do in reasonable time.
+# (efficientnet_b7 at 128 has too few pixels for its random statistics: ONNX Runtime with and without its optimiser differ by 8 %.)
 SIZES = {"inception_v3": 299, "swin_v2": 256}
-REDUCED = {"segmentation": 160, "backbone": 192, "efficientnet_b[4-7]|efficientnet_v2_[lm]|regnet_._(16|32)gf|convnext_(base|small)": 128}
+REDUCED = {"segmentation": 160, "backbone": 192, "efficientnet_b[4-6]|efficientnet_v2_[lm]|regnet_._(16|32)gf|convnext_(base|small)": 128}
 BACKBONES = [
     "fasterrcnn_mobilenet_v3_large_320_fpn",
     "fasterrcnn_resnet50_fpn",
