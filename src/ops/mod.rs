@@ -15,6 +15,7 @@ pub(crate) mod dropout;
 pub(crate) mod einsum;
 pub(crate) mod image_scaler;
 pub(crate) mod layout;
+pub(crate) mod loss;
 pub(crate) mod matmul;
 pub(crate) mod movement;
 pub(crate) mod norm;
@@ -43,6 +44,7 @@ pub use dropout::Dropout;
 pub use einsum::Einsum;
 pub use image_scaler::ImageScaler;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
+pub use loss::{LossReduction, NegativeLogLikelihoodLoss, SoftmaxCrossEntropyLoss};
 pub use matmul::{Gemm, MatMul, MatMulInteger, QLinearMatMul};
 pub use movement::{
     AspectRatio, CenterCropPad, Compress, Concat, DepthOrder, DepthToSpace, Expand, Gather, GatherElements, GatherNd, NearestMode, NonZero,
@@ -91,11 +93,11 @@ ops! {
     DeformConv, DepthToSpace, DequantizeLinear, Det, Dropout, DynamicQuantizeLinear, Einsum, Expand, EyeLike, Flatten,
     Gather, GatherElements, GatherNd, Gemm, GlobalLpPool, GlobalPool, GridSample, GroupNormalization, Hardmax,
     Identity, ImageScaler, InstanceNormalization, LayerNormalization, LocalResponseNormalization, LpNormalization,
-    LpPool, MatMul, MatMulInteger, MaxPool, MaxUnpool, MeanVarianceNormalization, NonMaxSuppression, NonZero, Not,
-    OneHot, PRelu, Pad, QLinear, QLinearConv, QLinearMatMul, QuantizeLinear, Range, Reduce, Reshape, Resize,
-    ReverseSequence, RmsNormalization, RoiAlign, RotaryEmbedding, ScatterElements, ScatterNd, ShapeOf, Size, Slice,
-    Softmax, SpaceToDepth, Split, Squeeze, TensorScatter, Tile, TopK, Transpose, Trilu, Unary, Unique, Unsqueeze,
-    Variadic, Where,
+    LpPool, MatMul, MatMulInteger, MaxPool, MaxUnpool, MeanVarianceNormalization, NegativeLogLikelihoodLoss,
+    NonMaxSuppression, NonZero, Not, OneHot, PRelu, Pad, QLinear, QLinearConv, QLinearMatMul, QuantizeLinear, Range,
+    Reduce, Reshape, Resize, ReverseSequence, RmsNormalization, RoiAlign, RotaryEmbedding, ScatterElements, ScatterNd,
+    ShapeOf, Size, Slice, Softmax, SoftmaxCrossEntropyLoss, SpaceToDepth, Split, Squeeze, TensorScatter, Tile, TopK,
+    Transpose, Trilu, Unary, Unique, Unsqueeze, Variadic, Where,
 }
 
 impl Op {

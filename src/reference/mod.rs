@@ -15,6 +15,7 @@ pub(crate) mod det;
 pub(crate) mod einsum;
 pub(crate) mod gather;
 pub(crate) mod layout;
+pub(crate) mod loss;
 pub(crate) mod matmul;
 pub(crate) mod movement;
 pub(crate) mod norm;

@@ -20,6 +20,7 @@ mod dropout;
 mod einsum;
 mod index;
 mod layout;
+mod loss;
 mod matmul;
 mod movement;
 mod norm;

@@ -6,6 +6,7 @@
 mod arithmetic;
 mod attention;
 mod legacy;
+mod loss;
 pub(super) mod microsoft;
 mod movement;
 mod norm;
@@ -200,6 +201,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Mod" => (2..=2, 1, arithmetic::modulo),
         "Mul" => (2..=2, 1, |_| Ok(Binary::Mul.into())),
         "Neg" => (1..=1, 1, |_| Ok(Unary::Neg.into())),
+        "NegativeLogLikelihoodLoss" => (2..=3, 1, loss::negative_log_likelihood),
         "NonMaxSuppression" => (2..=5, 1, sampling::non_max_suppression),
         "NonZero" => (1..=1, 1, |_| Ok(NonZero.into())),
         "Not" => (1..=1, 1, |_| Ok(Not::Logical.into())),
@@ -246,6 +248,7 @@ pub(super) fn row(op_type: &str) -> Option<Row> {
         "Size" => (1..=1, 1, |_| Ok(Size.into())),
         "Slice" => (1..=5, 1, movement::slice),
         "Softmax" => (1..=1, 1, |node| norm::softmax(node, false)),
+        "SoftmaxCrossEntropyLoss" => (2..=3, 2, loss::softmax_cross_entropy),
         "Softplus" => (1..=1, 1, |_| Ok(Unary::Softplus.into())),
         "Softsign" => (1..=1, 1, |_| Ok(Unary::Softsign.into())),
         "SpaceToDepth" => (1..=1, 1, movement::space_to_depth),

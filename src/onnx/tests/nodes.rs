@@ -219,6 +219,15 @@ fn normalizations() {
 }
 
 #[test]
+fn losses() {
+    for name in ["NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"] {
+        rejects(13, name, &["x"], vec![], "has 1 inputs, at least 2 are supported");
+        rejects(13, name, &["x", "x"], vec![string("reduction", "max")], "attribute `reduction` must be none, mean or sum, got max");
+        rejects(13, name, &["x", "x"], vec![float("ignore_index", 1.0)], "attribute `ignore_index` must be an integer, got a float");
+    }
+}
+
+#[test]
 fn softmax_changed_its_meaning_in_opset_13() {
     assert_eq!(op(12, "Softmax", &["x"], vec![]), Softmax { axis: 1, log: false, flatten: true }.into());
     assert_eq!(op(13, "Softmax", &["x"], vec![]), Softmax { axis: -1, log: false, flatten: false }.into());
