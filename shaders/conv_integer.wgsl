@@ -122,7 +122,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             break;
         }
         let channel = q[first_channel + m];
-        let limits = vec2<f32>(vec2<i32>(params.lowest, params.highest) - channel.w);
         var bias = 0;
         if HAS_BIAS != 0u {
             bias = b[first_channel + m];
@@ -131,8 +130,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var v = 0u; v < TILE_VECTORS; v++) {
             var value = sum[r * TILE_VECTORS + v] + bias;
             if REQUANTIZE != 0u {
-                let scaled = round(vec4<f32>(value) * bitcast<f32>(channel.x));
-                value = vec4<i32>(clamp(scaled, vec4<f32>(limits.x), vec4<f32>(limits.y))) + channel.w;
+                value = requantize(value, channel, params.lowest, params.highest);
             }
             for (var j = 0u; j < 4u; j++) {
                 let p = first + (v * 4u + j) * WORKGROUP_SIZE;

@@ -37,4 +37,16 @@ impl Tile {
         const ALL: &[Tile] = &TILES;
         ALL.iter().find(|t| t.rows < 2 * rows).unwrap_or(LOWEST)
     }
+
+    /// Eight rows by eight columns.
+    pub fn square() -> &'static Tile {
+        const SQUARE: &Tile = &TILES[1];
+        SQUARE
+    }
+
+    /// Four rows by four columns.
+    pub fn smallest() -> &'static Tile {
+        const SMALLEST: &Tile = &TILES[2];
+        SMALLEST
+    }
 }

@@ -24,6 +24,8 @@ pub static KERNELS: &[&Kernel] = &[
     &conv::DIRECT,
     &conv::IMPLICIT_GEMM,
     &conv::INTEGER,
+    &conv::INTEGER_COLUMNS,
+    &conv::INTEGER_PACKED,
     &conv::POINTWISE,
     &conv::REQUANTIZATION,
     &conv::TRANSPOSE_DIRECT,

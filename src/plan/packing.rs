@@ -45,12 +45,22 @@ pub enum Packing {
         /// What their number is padded to a multiple of.
         multiple: usize,
     },
+    /// Rows of `columns` eight-bit integers, four signed bytes to a `u32`, the first one lowest, the unsigned ones less 128; each
+    /// row zero-padded to sixteen bytes and followed by sixteen that begin with the sum of its bytes, in `i32`.
+    Bytes {
+        /// Length of each row.
+        columns: usize,
+    },
 }
 
 impl Packing {
     /// The element type after packing elements of `dtype`.
     pub fn dtype(self, dtype: DType) -> DType {
-        if self == Packing::Narrow { DType::I32 } else { dtype }
+        match self {
+            Packing::Narrow => DType::I32,
+            Packing::Bytes { .. } => DType::U32,
+            _ => dtype,
+        }
     }
 
     /// How many elements `elements` of them become.
@@ -60,6 +70,7 @@ impl Packing {
             Packing::Transposed { rows, multiple, .. } => elements / rows.max(1) * rows.next_multiple_of(multiple),
             Packing::PaddedRows { columns, multiple } => elements / columns.max(1) * columns.next_multiple_of(multiple),
             Packing::Columns { rows, count, multiple, .. } => rows * count.next_multiple_of(multiple),
+            Packing::Bytes { columns } => elements / columns.max(1) * (4 * columns.div_ceil(16) + 4),
         }
     }
 
@@ -108,6 +119,19 @@ impl Packing {
                     Tensor::of([rows, padded], out)
                 })
             }
+            Packing::Bytes { columns } => {
+                let shift = if tensor.dtype() == DType::U8 { 128 } else { 0 };
+                let values = tensor.to_i64().expect("only integers are packed in bytes");
+                let words = 4 * columns.div_ceil(16) + 4;
+                let mut out = vec![0u32; self.elements(values.len())];
+                for (row, values) in out.chunks_exact_mut(words).zip(values.chunks_exact(columns.max(1))) {
+                    for (k, value) in values.iter().enumerate() {
+                        row[k / 4] |= u32::from((value - shift) as u8) << (8 * (k % 4));
+                    }
+                    row[words - 4] = values.iter().map(|value| value - shift).sum::<i64>() as u32;
+                }
+                Tensor::of([out.len() / words, words], out)
+            }
         }
     }
 }
@@ -149,11 +173,24 @@ mod tests {
     }
 
     #[test]
+    fn bytes_are_signed_and_followed_by_their_sum() {
+        let signed = Tensor::new([2, 5], vec![1i8, -2, 127, -128, -1, 0, 3, 0, 0, 7]).unwrap();
+        let packed = Packing::Bytes { columns: 5 }.apply(&signed);
+        assert_eq!(packed.shape().dims(), [2, 8]);
+        assert_eq!(packed.data::<u32>().unwrap()[..8], [0x807f_fe01, 0xff, 0, 0, -3i32 as u32, 0, 0, 0]);
+        assert_eq!(packed.data::<u32>().unwrap()[8..], [0x0000_0300, 7, 0, 0, 10, 0, 0, 0]);
+        let unsigned = Tensor::new([1, 17], (0..17).map(|k| k * 15).collect::<Vec<u8>>()).unwrap();
+        let packed = Packing::Bytes { columns: 17 }.apply(&unsigned);
+        assert_eq!(packed.data::<u32>().unwrap()[..5], [0xad9e_8f80, 0xe9da_cbbc, 0x2516_07f8, 0x6152_4334, 0x70]);
+        assert_eq!(packed.data::<u32>().unwrap()[8] as i32, -136);
+    }
+
+    #[test]
     fn packed_sizes_are_known_before_packing() {
         let w = Tensor::new([6, 5], (0..30).collect::<Vec<i32>>()).unwrap();
         let transposed = Packing::Transposed { groups: 2, rows: 3, columns: 5, multiple: 8 };
         let part = Packing::Columns { rows: 6, columns: 5, transposed: false, first: 2, count: 2, multiple: 4 };
-        for packing in [Packing::AsIs, transposed, Packing::PaddedRows { columns: 5, multiple: 4 }, part] {
+        for packing in [Packing::AsIs, transposed, Packing::PaddedRows { columns: 5, multiple: 4 }, part, Packing::Bytes { columns: 5 }] {
             assert_eq!(packing.elements(w.len()), packing.apply(&w).len(), "{packing:?}");
         }
     }

@@ -88,6 +88,35 @@ fn sums_beyond_what_floats_hold() {
     integer(padded([1, 1]), (DType::U8, [1, 300, 4, 5]), (DType::U8, [4, 300, 3, 3])).check();
 }
 
+/// Rows of sixteen bytes less one, whole, and one more; weights with and without zero points that are known, computed, left out.
+#[test]
+fn bytes_around_the_vectors() {
+    for in_channels in [1, 3, 4, 15, 16, 17, 33] {
+        for (x, w) in BYTES.into_iter().flat_map(|x| BYTES.map(|w| (x, w))) {
+            let case =
+                || case(ConvInteger::default()).runtime(bytes(x, 1, [2, in_channels, 3, 5])).constant(bytes(w, 2, [6, in_channels, 1, 1]));
+            case().check();
+            case().runtime(bytes(x, 3, [])).absent().check();
+            case().constant(bytes(x, 3, [])).constant(to_dtype(&Tensor::full([6], 0f32), w)).check();
+            case().absent().runtime(bytes(w, 4, [6])).check();
+        }
+    }
+    let one = Conv {
+        stride: Some([2, 1].into()),
+        dilation: Some([1, 3].into()),
+        padding: Padding::Explicit { before: [0, 3].into(), after: [2, 1].into() },
+        ..Conv::default()
+    };
+    quantized(one, (DType::U8, [2, 5, 6, 9]), (DType::U8, [7, 5, 3, 2]), DType::I8).check();
+}
+
+/// Outputs enough for the tiles of a large layer.
+#[test]
+fn a_million_outputs() {
+    let conv = Conv { stride: Some([2, 1].into()), ..padded([1, 0]) };
+    quantized(conv, (DType::U8, [2, 3, 261, 129]), (DType::U8, [33, 3, 3, 1]), DType::I8).check();
+}
+
 #[test]
 fn one_dimension_and_three() {
     integer(padded([2]), (DType::U8, [2, 3, 17]), (DType::I8, [5, 3, 4])).check();

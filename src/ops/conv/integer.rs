@@ -2,7 +2,7 @@
 
 use super::kernels::{INTEGER, IntegerParams, REQUANTIZATION, RequantizationParams};
 use super::lower::{check_extents, kernels_or_host};
-use super::{Conv, Convolution, check_bias, flops};
+use super::{Conv, Convolution, check_bias, flops, packed};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::tile::{Tile, workgroup_size};
@@ -187,13 +187,27 @@ fn lower<Q: Quantized>(op: &Q, context: &LowerContext<'_>) -> Lowered {
     let convolution = x.and_then(|x| op.conv().place(x.shape, w?.shape)).map_err(|e| e.to_string());
     kernels_or_host(convolution.and_then(|c| {
         check_extents(&c, context)?;
-        context.capabilities.check_iterations(c.place.taps() * (1 + c.in_channels))?;
-        Ok(vec![lowering::<Q>(&c, context)])
+        let bias = context.inputs.get(Q::BIAS).map_or(Arg::Unused, |_| Arg::Input(Q::BIAS));
+        let packed = packed::products::<Q>(&c, context, bias.clone()).map(|(dispatches, bytes)| {
+            let mut lowering = requantization::<Q>(&c, context);
+            lowering.dispatches.extend(dispatches);
+            lowering.scratch.push(bytes);
+            lowering
+        });
+        let widened = context.capabilities.check_iterations(c.place.taps() * (1 + c.in_channels)).map(|()| {
+            let mut lowering = requantization::<Q>(&c, context);
+            lowering.dispatches.push(products::<Q>(&c, context, bias));
+            lowering
+        });
+        match widened {
+            Err(reason) if packed.is_none() => Err(reason),
+            widened => Ok(packed.into_iter().chain(widened.ok()).collect()),
+        }
     }))
 }
 
-/// What each output channel is shifted and scaled by, then the products.
-fn lowering<Q: Quantized>(c: &Convolution, context: &LowerContext<'_>) -> Lowering {
+/// What each output channel is shifted and scaled by, in scratch 0.
+fn requantization<Q: Quantized>(c: &Convolution, context: &LowerContext<'_>) -> Lowering {
     let channels = c.groups * c.out_channels;
     let arg = |index: usize| context.inputs.get(index).map_or(Arg::Unused, |_| Arg::Input(index));
     let step = |index: usize| u32::from(context.inputs.get(index).is_some_and(|o| o.shape.elements() > 1));
@@ -206,7 +220,6 @@ fn lowering<Q: Quantized>(c: &Convolution, context: &LowerContext<'_>) -> Loweri
     let workgroups = [(channels as u32).div_ceil(WORKGROUP_SIZE), 1, 1];
     let mut lowering = Lowering::single(variant, &params, bindings, workgroups);
     lowering.scratch.push(16 * channels as u64);
-    lowering.dispatches.push(products::<Q>(c, context, arg(Q::BIAS)));
     lowering
 }
 

@@ -1,12 +1,13 @@
 //! The kernels of convolution, its transpose and its relatives, as data.
 
 use crate::ops::tile::{TILE_HEADERS, WORKGROUPS};
-use crate::plan::{Access, FLOAT_ELEMENT, INDEX, Kernel, Override, WORKGROUP_SIZE, params, part};
+use crate::plan::{Access, FLOAT_ELEMENT, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
 
 /// Output rows of a depthwise invocation where reads cost more than lanes: a GPU rather has more invocations.
 pub(super) const SOFTWARE_BLOCK_HEIGHT: u32 = 4;
 
 const HAS_BIAS: Override = Override { name: "HAS_BIAS", values: &[0, 1] };
+const REQUANTIZE: Part = part!("shared/requantize.wgsl");
 const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
 
 params! {
@@ -268,11 +269,76 @@ params! {
 pub(crate) static INTEGER: Kernel = Kernel {
     name: "conv_integer",
     body: part!("conv_integer.wgsl"),
-    parts: &[],
+    parts: &[REQUANTIZE],
     types: &[],
     tiles: TILE_HEADERS,
     overrides: &[HAS_BIAS, Override { name: "REQUANTIZE", values: &[0, 1] }, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: IntegerParams::LAYOUT,
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
+};
+
+params! {
+    pub(crate) struct IntegerColumnsParams {
+        channels: u32,
+        in_depth: u32,
+        in_height: u32,
+        in_width: u32,
+        out_height: u32,
+        out_width: u32,
+        out_pixels: u32,
+        kernel_depth: u32,
+        kernel_height: u32,
+        kernel_width: u32,
+        stride_z: u32,
+        stride_y: u32,
+        stride_x: u32,
+        dilation_z: u32,
+        dilation_y: u32,
+        dilation_x: u32,
+        front: u32,
+        top: u32,
+        left: u32,
+        shift: i32,
+    }
+}
+
+pub(crate) static INTEGER_COLUMNS: Kernel = Kernel {
+    name: "conv_integer_columns",
+    body: part!("conv_integer_columns.wgsl"),
+    parts: &[],
+    types: &[],
+    tiles: &[],
+    overrides: &[Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
+    params: IntegerColumnsParams::LAYOUT,
+    bindings: &[Access::Read, Access::Read, Access::Write],
+};
+
+params! {
+    pub(crate) struct IntegerPackedParams {
+        columns: u32,
+        vectors: u32,
+        out_channels: u32,
+        out_pixels: u32,
+        x_shift: i32,
+        w_shift: i32,
+        lowest: i32,
+        highest: i32,
+    }
+}
+
+pub(crate) static INTEGER_PACKED: Kernel = Kernel {
+    name: "conv_integer_packed",
+    body: part!("conv_integer_packed.wgsl"),
+    parts: &[REQUANTIZE],
+    types: &[],
+    tiles: TILE_HEADERS,
+    overrides: &[
+        Override { name: "COLUMN_SUMS", values: &[0, 1] },
+        HAS_BIAS,
+        Override { name: "REQUANTIZE", values: &[0, 1] },
+        Override { name: "WORKGROUP_SIZE", values: WORKGROUPS },
+    ],
+    params: IntegerPackedParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
 };
 

@@ -4,6 +4,7 @@ mod deform;
 mod integer;
 mod kernels;
 mod lower;
+mod packed;
 mod transpose;
 
 pub use deform::DeformConv;
@@ -11,7 +12,8 @@ pub(crate) use deform::of_columns;
 pub use integer::{ConvInteger, QLinearConv};
 pub(crate) use integer::{Quantized, ZeroPoints};
 pub(crate) use kernels::{
-    DEFORM_COLUMNS, DEPTHWISE, DIRECT, IMPLICIT_GEMM, INTEGER, POINTWISE, REQUANTIZATION, TRANSPOSE_DIRECT, TRANSPOSE_TILED,
+    DEFORM_COLUMNS, DEPTHWISE, DIRECT, IMPLICIT_GEMM, INTEGER, INTEGER_COLUMNS, INTEGER_PACKED, POINTWISE, REQUANTIZATION,
+    TRANSPOSE_DIRECT, TRANSPOSE_TILED,
 };
 pub use transpose::ConvTranspose;
 
