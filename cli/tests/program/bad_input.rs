@@ -120,6 +120,31 @@ fn command_lines_that_mean_nothing() {
     macula(["classify", &directory.path("")]).fails(1, &["no pictures in this directory"]);
 }
 
+/// A field of a protobuf message that holds bytes.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
+}
+
+#[test]
+fn operators_that_are_not_supported_are_listed() {
+    let node = |name: &str, op: &str| {
+        field(1, &[field(1, b"x"), field(2, name.as_bytes()), field(3, name.as_bytes()), field(4, op.as_bytes())].concat())
+    };
+    let float = field(2, &field(1, &[8, 1]));
+    let graph = [
+        node("recurrent", "LSTM"),
+        node("looping", "Loop"),
+        field(11, &[field(1, b"x"), float].concat()),
+        field(12, &field(1, b"looping")),
+    ];
+    let opset_17 = field(8, &[16, 17]);
+    let scratch = Scratch::new();
+    let model = scratch.file("unsupported.onnx", [field(7, &graph.concat()), opset_17].concat());
+    let expected = ["2 nodes are not supported", "`recurrent` (LSTM)", "`looping` (Loop)"];
+    macula(["inspect", &model]).fails(1, &expected);
+    macula(["classify", "--model", &model]).fails(1, &expected);
+}
+
 #[test]
 fn networks_that_do_not_classify() {
     let Some(model) = data("models/ultraface-rfb-320/model.onnx") else { return };
