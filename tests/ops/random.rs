@@ -3,8 +3,8 @@
 //! The cases are the same in every run; `PROPTEST_RNG_SEED` and `PROPTEST_CASES` draw others, and more of them.
 
 use macula::ops::{
-    AveragePool, BatchNormalization, Conv, GroupNormalization, InstanceNormalization, LayerNormalization, MaxPool, Op, Operand, Operands,
-    Padding, Spatial, Window,
+    AveragePool, BatchNormalization, Conv, ConvInteger, ConvTranspose, GroupNormalization, InstanceNormalization, LayerNormalization,
+    MaxPool, Op, Operand, Operands, Padding, Spatial, Window,
 };
 use macula::{DType, Tensor};
 use proptest::prelude::*;
@@ -97,7 +97,13 @@ fn convolution() -> impl Strategy<Value = Convolution> {
 
 impl Convolution {
     fn case(self) -> Case {
-        let Self { op, x, w, b, constant } = self;
+        let op = self.op;
+        self.case_of(op)
+    }
+
+    /// The same tensors under another operator.
+    fn case_of(self, op: impl Into<Op>) -> Case {
+        let Self { x, w, b, constant, .. } = self;
         let case = case(op).runtime(x);
         match (constant, b) {
             (true, Some(b)) => case.constant(w).constant(b),
@@ -106,6 +112,20 @@ impl Convolution {
             (false, None) => case.runtime(w),
         }
     }
+}
+
+/// A transposed convolution with the same ranges of attributes: its weight is `[groups · C, M, …]`.
+fn transposed() -> impl Strategy<Value = (ConvTranspose, Convolution)> {
+    let output_padding = prop::option::of(prop::collection::vec(0usize..3, 3));
+    (convolution(), output_padding).prop_map(|(convolution, extra)| {
+        let Conv { stride, dilation, padding, groups } = convolution.op;
+        let [rows, columns, kernel @ ..] = convolution.w.shape().dims() else { panic!("a weight has at least two axes") };
+        let output_padding = extra.and_then(|extra| Spatial::from_slice(&extra[..kernel.len()]));
+        let w = [&[groups * columns, rows / groups], kernel].concat();
+        let w = convolution.w.reshape(w).unwrap();
+        let op = ConvTranspose { stride, dilation, padding, output_padding, output_size: None, groups };
+        (op, Convolution { w, ..convolution })
+    })
 }
 
 /// Normalization of a tensor `[N, C, …]` far from zero, with a scale and a bias for each channel.
@@ -123,6 +143,28 @@ proptest! {
     #[test]
     fn convolutions(convolution in convolution().prop_filter("fits", |c| fits(c.op, &[&c.x, &c.w]))) {
         convolution.case().check();
+    }
+
+    #[test]
+    fn transposed_convolutions((op, c) in transposed().prop_filter("fits", |(op, c)| fits(*op, &[&c.x, &c.w]))) {
+        c.case_of(op).check();
+    }
+
+    #[test]
+    fn integer_convolutions(c in convolution().prop_filter("fits", |c| fits(c.op, &[&c.x, &c.w])),
+                            signed in any::<[bool; 2]>(), zero_points in prop::option::of(any::<[u8; 2]>())) {
+        let bytes = |tensor: &Tensor, signed: bool| {
+            let values = tensor.to_f64().iter().map(|v| (v * 127.0).round() + if signed { 0.0 } else { 128.0 }).collect();
+            Tensor::from_f64(if signed { DType::I8 } else { DType::U8 }, tensor.shape(), values).unwrap()
+        };
+        let zero = |value: u8, signed: bool| if signed { Tensor::scalar(value as i8) } else { Tensor::scalar(value) };
+        let case = case(ConvInteger { conv: c.op }).runtime(bytes(&c.x, signed[0]));
+        let w = bytes(&c.w, signed[1]);
+        let case = if c.constant { case.constant(w) } else { case.runtime(w) };
+        match zero_points {
+            Some([x, w]) => case.constant(zero(x, signed[0])).constant(zero(w, signed[1])).check(),
+            None => case.check(),
+        }
     }
 
     #[test]
