@@ -38,7 +38,7 @@ BATCHES = (1, 2)
 SAMPLE_BATCH = 3
 # Side lengths where 224 will not do: what the architecture fixes, and what a software driver can do in reasonable time.
 # (efficientnet_b7 at 128 has too few pixels for its random statistics: ONNX Runtime with and without its optimiser differ by 8 %.)
-SIZES = {"inception_v3": 299, "swin_v2": 256}
+SIZES = {"inception_v3": 299, "swin_v2": 256, "ssd300": 300}
 REDUCED = {"segmentation": 160, "backbone": 192, "efficientnet_b[4-6]|efficientnet_v2_[lm]|regnet_._(16|32)gf|convnext_(base|small)": 128}
 BACKBONES = [
     "fasterrcnn_mobilenet_v3_large_320_fpn",
@@ -92,11 +92,12 @@ def names():
 
 
 def side(kind, name):
-    """The side length of the pictures that a network is swept with."""
-    for pattern, size in {**SIZES, **REDUCED}.items():
-        if re.match(pattern, name) or pattern == kind:
-            return size
-    return 224
+    """The side length of the pictures that a network is swept with, and whether it was designed for a larger one."""
+    for sizes in (SIZES, REDUCED):
+        for pattern, size in sizes.items():
+            if re.match(pattern, name) or pattern == kind:
+                return size, sizes is REDUCED
+    return 224, False
 
 
 def build(kind, name):
@@ -164,7 +165,7 @@ def export_named(kind, name, exporter, folder):
     megabytes = sum(p.numel() for p in network.parameters()) * 4 / 1e6
     if megabytes > 400 and not name.startswith("vgg"):
         raise RuntimeError(f"left out: {megabytes:.0f} MB of weights")
-    images = pictures(side(kind, name))
+    images = pictures(side(kind, name)[0])
     for n, outputs in export(network, exporter, folder / "model.onnx", images).items():
         np.save(folder / f"image_{n}.npy", images[n].numpy())
         for index, output in enumerate(outputs):
@@ -236,7 +237,7 @@ def run_once(program, folder):
 
 def sweep_one(arguments, kind, name, exporter):
     folder = arguments.cache / f"{name}-{exporter}"
-    record = {"kind": kind, "name": name, "exporter": exporter, "size": side(kind, name)}
+    record = {"kind": kind, "name": name, "exporter": exporter, "size": side(kind, name)[0]}
     try:
         done = folder / "export.json"
         if done.exists():
@@ -276,7 +277,7 @@ def table(records):
         lines += [f"## {title}: {passed} of {tried} pass\n", "| network | exporter | size | nodes | on the GPU | worst error | top-1 | result |"]
         lines.append("|---|---|--:|--:|--:|--:|---|---|")
         for r in own:
-            reduced = " †" if any(re.match(p, r["name"]) or p == kind for p in REDUCED) else ""
+            reduced = " †" if side(kind, r["name"])[1] else ""
             top1 = {True: "equal" if kind == "classification" else "–", False: "differs"}.get(r.get("top1"), "")
             error = f"{r['error']:.1e}" if "error" in r else ""
             result = r.get("problem", "pass").replace("|", "\\|")
