@@ -7,9 +7,9 @@
 
 Weights are random (seeded), no batch normalization keeps its statistics 0 and 1, no parameter stays constant. Each network is exported
 by torch's two exporters with a free batch, and run with batches of 1 and 2. A network passes where no output of either device is further
-from ONNX Runtime's than 1e-3 of that output's largest magnitude. Exports, and the results of
-one build of macula, are kept in --cache, so that a sweep can go on.
+from ONNX Runtime's than 1e-3 of that output's largest magnitude.
 
+Exports, and the results of one build of macula, are kept in --cache, so that a sweep can go on.
 --sample DIR writes the fixed sample that the tests run instead: the same architectures with few and narrow layers.
 """
 
