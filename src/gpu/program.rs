@@ -199,3 +199,41 @@ impl WeightStore {
         Ok(buffers)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{GraphBuilder, InputSpec, Specialized, TensorType};
+    use crate::ops::{Resize, ResizeMode};
+    use crate::plan::{LowerOptions, lower};
+    use crate::{DType, Device};
+
+    /// A linear resize, whose tables of taps are made anew for every shape.
+    fn plan(context: &Context, height: usize) -> Arc<Plan> {
+        let mut b = GraphBuilder::new("resize");
+        let x = b.input("x", DType::F32, ["N".into(), crate::Dim::from(3), "H".into(), 7.into()]);
+        let scales = b.constant("scales", Tensor::vector(vec![1f32, 1.0, 1.5, 2.5]));
+        let op = Resize { mode: ResizeMode::Linear, ..Resize::default() };
+        let y = b.nodes("y", op, &[Some(x), None, Some(scales)], 1).unwrap()[0];
+        b.output("y", y);
+        let spec = InputSpec { ty: TensorType::new(DType::F32, [2, 3, height, 7]), value: None };
+        let Ok(Specialized::Graph(graph)) = b.finish().unwrap().specialize(&[spec]) else { panic!("the scales are constant") };
+        Arc::new(lower(graph, Some(context.capabilities()), &LowerOptions::default()).unwrap())
+    }
+
+    #[test]
+    fn weights_of_dead_programs_are_dropped() {
+        let device = Device::from_name(&std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into())).expect("run tools/test.sh");
+        let context = device.context().expect("a GPU has a context");
+        let store = WeightStore::default();
+        let kept = || store.uploaded.lock().unwrap().len();
+        let first = Program::new(context, plan(context, 5), &store, false).unwrap();
+        let tables = kept();
+        assert!(tables > 0, "a linear resize reads tables");
+        let second = Program::new(context, plan(context, 9), &store, false).unwrap();
+        assert_eq!(kept(), 2 * tables, "both programs are alive");
+        drop((first, second));
+        let _third = Program::new(context, plan(context, 11), &store, false).unwrap();
+        assert_eq!(kept(), tables, "only the last one is");
+    }
+}
