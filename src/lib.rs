@@ -46,6 +46,7 @@ pub use error::{Error, OpError, Result};
 pub use gpu::{AdapterReport, DeviceKind};
 pub use graph::{Dim, Graph, GraphBuilder, Node, NodeId, TensorType, Value, ValueId};
 pub use inspect::{Comparison, NodeCheck, VerifyReport, Worst};
+pub use optimize::{Pass, PassReport};
 pub use session::{CompileOptions, GpuTensor, Outputs, Session};
 pub use shape::Shape;
 pub use tensor::{DType, Element, Tensor, TensorView};

@@ -7,13 +7,13 @@ use macula::ops::{
     Concat, Conv, Flatten, Gather, Gemm, MaxPool, Op, Padding, Reshape, ShapeOf, Spatial, Transpose, Unary, Unsqueeze, Window,
 };
 use macula::plan::{Binding, Capabilities, Dispatch, LowerOptions, Place, Placed, Plan, Step, lower};
-use macula::{CompileOptions, DType, Device, Dim, Error, Graph, GraphBuilder, Shape, Tensor, TensorType, ValueId};
+use macula::{CompileOptions, DType, Device, Dim, Error, Graph, GraphBuilder, Pass, Shape, Tensor, TensorType, ValueId};
 use replay::replay;
 
 /// The graph with every shape known: that of the CPU device's plan.
 fn specialized(graph: Graph, inputs: &[(&str, Shape)]) -> Graph {
     let types: Vec<_> = inputs.iter().map(|(name, shape)| (*name, TensorType::new(DType::F32, shape))).collect();
-    let session = Device::cpu().compile_with(graph, CompileOptions::new().skip_optimization(true)).unwrap();
+    let session = Device::cpu().compile_with(graph, CompileOptions::new().without(Pass::all())).unwrap();
     session.plan(&types).unwrap().graph.clone()
 }
 

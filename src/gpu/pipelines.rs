@@ -49,10 +49,10 @@ impl Context {
             let module = unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
             let uniform = (0, wgpu::BufferBindingType::Uniform);
             let storage = kernel
-                .bindings
-                .iter()
+                .storage()
+                .into_iter()
                 .enumerate()
-                .map(|(i, access)| (i as u32 + 1, wgpu::BufferBindingType::Storage { read_only: *access == Access::Read }));
+                .map(|(i, access)| (i as u32 + 1, wgpu::BufferBindingType::Storage { read_only: access == Access::Read }));
             let entries: Vec<_> = std::iter::once(uniform)
                 .chain(storage)
                 .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {

@@ -50,6 +50,7 @@ pub(crate) static ARG_REDUCE: Kernel = Kernel {
     ],
     params: ArgReduceParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// Outputs that keep a device busy with one invocation each.
@@ -65,7 +66,7 @@ fn lower_arg_reduce(op: &ArgReduce, context: &LowerContext<'_>) -> Result<Loweri
     context.capabilities.check_iterations(columns.div_ceil(if cooperative == 1 { size as usize } else { 1 }) + 32)?;
     let params = ArgReduceParams { outputs: outputs as u32, columns: columns as u32, inner: inner as u32 };
     let overrides = vec![op.largest.into(), op.select_last_index.into(), cooperative, size];
-    let variant = Variant { kernel: &ARG_REDUCE, types, tile: None, overrides };
+    let variant = Variant::new(&ARG_REDUCE, types, None, overrides);
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
 }
 

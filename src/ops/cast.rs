@@ -50,6 +50,7 @@ pub(crate) static CAST: Kernel = Kernel {
     ],
     params: CastParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// Values of `CONVERSION`.
@@ -90,7 +91,7 @@ impl Cast {
             mask: (u64::MAX >> (64 - bits)) as u32,
             sign: if signed { 1 << ((bits - 1) % 32) } else { 0 },
         };
-        let variant = Variant { kernel: &CAST, types, tile: None, overrides: vec![self.conversion(input.dtype), WORKGROUP_SIZE] };
+        let variant = Variant::new(&CAST, types, None, vec![self.conversion(input.dtype), WORKGROUP_SIZE]);
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
     }
 }

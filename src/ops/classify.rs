@@ -43,6 +43,7 @@ pub(crate) static CLASSIFY: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: ClassifyParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl Classify {
@@ -55,7 +56,7 @@ impl Classify {
             Classify::Infinite { positive, negative } => (0, positive.into(), negative.into()),
         };
         let params = ClassifyParams { vectors: vectors as u32, nan, positive, negative };
-        let variant = Variant { kernel: &CLASSIFY, types: vec![context.elem(x.dtype)?], tile: None, overrides: vec![WORKGROUP_SIZE] };
+        let variant = Variant::new(&CLASSIFY, vec![context.elem(x.dtype)?], None, vec![WORKGROUP_SIZE]);
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
     }
 }

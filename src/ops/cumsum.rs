@@ -44,6 +44,7 @@ pub(crate) static CUMSUM: Kernel = Kernel {
     ],
     params: CumSumParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// `x` as `[outer, columns, inner]`, sums running along the columns.
@@ -69,7 +70,7 @@ fn lower_cumsum(op: &CumSum, context: &LowerContext<'_>) -> Result<Lowering, Str
     let workgroups = workgroups_1d(positions, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
     let params = CumSumParams { positions: positions as u32, columns: columns as u32, inner: inner as u32 };
     let overrides = vec![op.exclusive.into(), op.reverse.into(), WORKGROUP_SIZE];
-    let variant = Variant { kernel: &CUMSUM, types, tile: None, overrides };
+    let variant = Variant::new(&CUMSUM, types, None, overrides);
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
 }
 

@@ -30,6 +30,7 @@ pub(crate) static DET: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: DetParams::LAYOUT,
     bindings: &[Access::Read, Access::Write, Access::Write],
+    ..Kernel::BASE
 };
 
 impl Det {
@@ -39,7 +40,7 @@ impl Det {
         let (n, matrices) = (x.shape.last().copied().unwrap_or(1), context.outputs[0].shape.elements());
         context.capabilities.check_iterations(n.saturating_mul(n).saturating_mul(n + 4))?;
         let params = DetParams { matrices: matrices as u32, n: n as u32 };
-        let variant = Variant { kernel: &DET, types: vec![context.elem(x.dtype)?], tile: None, overrides: vec![WORKGROUP_SIZE] };
+        let variant = Variant::new(&DET, vec![context.elem(x.dtype)?], None, vec![WORKGROUP_SIZE]);
         let workgroups =
             workgroups_1d(matrices, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many matrices")?;
         let bindings = vec![Arg::Input(0), Arg::Scratch(0), Arg::Output(0)];

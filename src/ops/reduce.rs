@@ -120,6 +120,7 @@ pub(crate) static REDUCE_ROWS: Kernel = Kernel {
     overrides: OVERRIDES,
     params: ReduceRowsParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static REDUCE_STRIDED: Kernel = Kernel {
@@ -131,6 +132,7 @@ pub(crate) static REDUCE_STRIDED: Kernel = Kernel {
     overrides: OVERRIDES,
     params: ReduceStridedParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static REDUCE_MEAN_INTEGERS: Kernel = Kernel {
@@ -142,6 +144,7 @@ pub(crate) static REDUCE_MEAN_INTEGERS: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: ReduceMeanIntegersParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// Rows this long are worth a workgroup each; below, one invocation walks a row on its own.
@@ -221,12 +224,7 @@ impl Reduce {
             return Err(format!("a result of {} that is no integer needs more digits than f32 has", data.dtype));
         }
         let count = elements as usize / outputs;
-        let variant = |kernel, [cooperative, size]: [u32; 2]| Variant {
-            kernel,
-            types: vec![elem],
-            tile: None,
-            overrides: vec![self.code(), cooperative, size],
-        };
+        let variant = |kernel, [cooperative, size]: [u32; 2]| Variant::new(kernel, vec![elem], None, vec![self.code(), cooperative, size]);
         let bindings = || vec![Arg::Input(0), Arg::Output(0)];
         let max = context.capabilities.max_workgroups;
 
@@ -266,7 +264,7 @@ impl Reduce {
                 let workgroups = workgroups_1d(outputs, WORKGROUP_SIZE as usize, max).ok_or("too many outputs")?;
                 let (outputs, count) = (outputs as u32, count as u32);
                 let params = ReduceMeanIntegersParams { kept, kept_strides, reduced, reduced_strides, outputs, count };
-                let variant = Variant { kernel: &REDUCE_MEAN_INTEGERS, types: vec![elem], tile: None, overrides: vec![WORKGROUP_SIZE] };
+                let variant = Variant::new(&REDUCE_MEAN_INTEGERS, vec![elem], None, vec![WORKGROUP_SIZE]);
                 return Ok(Lowered::Kernels(vec![Lowering::single(variant, &params, bindings(), workgroups)]));
             }
             // Neighbouring outputs read side by side, so one invocation each is best as soon as there are many.

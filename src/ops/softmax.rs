@@ -72,6 +72,7 @@ pub(crate) static SOFTMAX_ROWS: Kernel = Kernel {
     overrides: &[LOG, Override { name: "COOPERATIVE", values: &[0, 1] }, Override { name: "WORKGROUP_SIZE", values: &[64, 256] }],
     params: SoftmaxRowsParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static SOFTMAX_STRIDED: Kernel = Kernel {
@@ -83,6 +84,7 @@ pub(crate) static SOFTMAX_STRIDED: Kernel = Kernel {
     overrides: &[LOG, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: SoftmaxStridedParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static HARDMAX: Kernel = Kernel {
@@ -94,6 +96,7 @@ pub(crate) static HARDMAX: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: HardmaxParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// `shape` as `[outer, columns, inner]`, the columns those of `axis`, or where `flatten` of all axes from it on.
@@ -116,7 +119,7 @@ impl Softmax {
         let max = context.capabilities.max_workgroups;
         let bindings = vec![Arg::Input(0), Arg::Output(0)];
         let log = self.log.into();
-        let variant = |kernel, overrides| Variant { kernel, types: vec![elem], tile: None, overrides };
+        let variant = |kernel, overrides| Variant::new(kernel, vec![elem], None, overrides);
         if inner == 1 {
             let ([cooperative, size], workgroups) = deal_rows(outer, columns, usize::MAX, max)?;
             context.capabilities.check_iterations(4 * columns / if cooperative == 1 { size as usize } else { 1 } + 64)?;
@@ -171,7 +174,7 @@ fn lower_hardmax(op: &Hardmax, context: &LowerContext<'_>) -> Result<Lowering, S
     let positions = outer * inner;
     let workgroups = workgroups_1d(positions, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
     let params = HardmaxParams { positions: positions as u32, columns: columns as u32, inner: inner as u32 };
-    let variant = Variant { kernel: &HARDMAX, types, tile: None, overrides: vec![WORKGROUP_SIZE] };
+    let variant = Variant::new(&HARDMAX, types, None, vec![WORKGROUP_SIZE]);
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
 }
 

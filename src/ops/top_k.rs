@@ -43,6 +43,7 @@ pub(crate) static TOP_K: Kernel = Kernel {
     overrides: &[Override { name: "LARGEST", values: &[0, 1] }, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: TopKParams::LAYOUT,
     bindings: &[Access::Read, Access::Write, Access::Write],
+    ..Kernel::BASE
 };
 
 /// The kernel compares every two elements of a column: beyond this length sorting on the CPU is faster.
@@ -71,7 +72,7 @@ fn lower_top_k(op: &TopK, context: &LowerContext<'_>) -> Result<Lowering, String
     let max = context.capabilities.max_workgroups;
     let workgroups = workgroups_1d(elements as usize, WORKGROUP_SIZE as usize, max).ok_or("too many elements")?;
     let params = TopKParams { elements, columns: columns as u32, inner: inner as u32, k: k as u32 };
-    let variant = Variant { kernel: &TOP_K, types, tile: None, overrides: vec![op.largest.into(), WORKGROUP_SIZE] };
+    let variant = Variant::new(&TOP_K, types, None, vec![op.largest.into(), WORKGROUP_SIZE]);
     let indices = if context.outputs.len() > 1 { Arg::Output(1) } else { Arg::Scratch(0) };
     let lowering = Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0), indices], workgroups);
     Ok(Lowering { scratch: vec![8 * context.outputs[0].shape.elements() as u64], ..lowering })

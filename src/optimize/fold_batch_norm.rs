@@ -1,12 +1,14 @@
 //! Convolution, then batch normalization with constant statistics: one convolution with other weights.
 
 use super::{count_uses, producers};
+use crate::error::Result;
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{BatchNormalization, Op};
 use crate::tensor::{DType, Tensor};
 
 /// `scale · (W∗x + b − mean) ÷ √(var + eps) + bias = (s·W)∗x + (b − mean)·s + bias` with `s = scale ÷ √(var + eps)`.
-pub(super) fn run(graph: &mut Graph) {
+pub(super) fn run(graph: &mut Graph) -> Result<usize> {
+    let mut changes = 0;
     let (uses, producers) = (count_uses(graph), producers(graph));
     for at in 0..graph.nodes.len() {
         let Some((conv_at, weight, bias)) = folded(graph, &graph.nodes[at], &uses, &producers) else { continue };
@@ -22,7 +24,9 @@ pub(super) fn run(graph: &mut Graph) {
             inputs: vec![conv.inputs[0], Some(weight), Some(bias)],
             outputs: vec![norm.outputs[0]],
         };
+        changes += 1;
     }
+    Ok(changes)
 }
 
 /// The convolution before a normalization, with its new weight and bias, where the two can be one.
@@ -61,7 +65,8 @@ mod tests {
     use super::*;
     use crate::graph::ValueId;
     use crate::ops::{Conv, Padding, Tolerance, Unary};
-    use crate::{Comparison, CompileOptions, Device, GraphBuilder};
+    use crate::optimize::{Pass, testing};
+    use crate::{Comparison, GraphBuilder};
 
     fn wave(shape: &[usize], step: f32, offset: f32) -> Tensor {
         let n = shape.iter().product();
@@ -84,23 +89,25 @@ mod tests {
         b.finish().unwrap()
     }
 
-    fn outputs(graph: &Graph, skip: bool) -> Vec<Tensor> {
-        let session = Device::cpu().compile_with(graph.clone(), CompileOptions::new().skip_optimization(skip)).unwrap();
-        let x = wave(&[2, 4, 7, 5], 0.37, 0.2);
-        session.run(&[("x", x.view())]).unwrap().into_tensors()
+    fn outputs(graph: &Graph, without: Option<Pass>) -> Vec<Tensor> {
+        testing::outputs(graph, &[("x", wave(&[2, 4, 7, 5], 0.37, 0.2).view())], without)
     }
 
     #[test]
     fn one_convolution_computes_what_two_nodes_did() {
         for bias in [false, true] {
             let graph = network(bias, |b, _, y| b.output("y", y));
-            let folded = crate::optimize::optimize(graph.clone()).unwrap();
+            let folded = testing::after(graph.clone(), Pass::FoldBatchNorm);
             assert_eq!(folded.nodes().len(), 1);
             assert_eq!(
                 (folded.nodes()[0].name.as_str(), &folded.nodes()[0].origins[..]),
                 ("conv", &["conv".to_owned(), "norm".into()][..])
             );
-            let comparison = Comparison::new(&outputs(&graph, false)[0], &outputs(&graph, true)[0], Tolerance::accumulation(DType::F32));
+            let comparison = Comparison::new(
+                &outputs(&graph, None)[0],
+                &outputs(&graph, Some(Pass::FoldBatchNorm))[0],
+                Tolerance::accumulation(DType::F32),
+            );
             assert!(comparison.passed(), "{comparison}");
         }
     }
@@ -112,11 +119,11 @@ mod tests {
             b.output("y", y);
             b.output("other", other);
         });
-        assert_eq!(crate::optimize::optimize(graph).unwrap().nodes().len(), 3);
+        assert_eq!(testing::after(graph, Pass::FoldBatchNorm).nodes().len(), 3);
         let graph = network(false, |b, conv, y| {
             b.output("y", y);
             b.output("conv", conv);
         });
-        assert_eq!(crate::optimize::optimize(graph).unwrap().nodes().len(), 2);
+        assert_eq!(testing::after(graph, Pass::FoldBatchNorm).nodes().len(), 2);
     }
 }

@@ -182,6 +182,60 @@ pub struct Kernel {
     pub params: ParamsLayout,
     /// The storage buffers from binding 1 on: inputs in the operator's order, outputs last.
     pub bindings: &'static [Access],
+    /// Whether elements go through `finish` of `shared/epilogue.wgsl` before they are stored: such a kernel has the overrides
+    /// [`EPILOGUE`] after its own, binds `held` after its outputs, and its `Params` end with [`EPILOGUE_PARAMS`].
+    pub epilogue: bool,
+    /// The storage buffer (a position in [`Kernel::storage`]) that may be the output's: each element is read before it is written by
+    /// one invocation. The variant in place has the override `IN_PLACE` 1 and reads it through the output's binding.
+    pub in_place: Option<usize>,
+}
+
+/// What happens to an element before it is stored, as the override values of `shared/epilogue.wgsl`, in their order.
+pub const EPILOGUE: [Override; 4] = [
+    Override { name: "BEFORE", values: ACTIVATIONS },
+    Override { name: "COMBINE", values: &[0, 1, 2, 3] },
+    Override { name: "HOLD", values: &[0, 1, 2] },
+    Override { name: "AFTER", values: ACTIVATIONS },
+];
+
+/// The numbers of the functions of `shared/activation.wgsl`.
+const ACTIVATIONS: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+
+/// The last members of `Params` where a kernel has an epilogue: what the two activations are told.
+pub const EPILOGUE_PARAMS: [&str; 4] = ["before_alpha", "before_beta", "after_alpha", "after_beta"];
+
+const IN_PLACE: &str = "IN_PLACE";
+
+impl Kernel {
+    /// What most kernels have in common.
+    pub(crate) const BASE: Kernel = Kernel {
+        name: "",
+        body: Part { file: "", source: "" },
+        parts: &[],
+        types: &[],
+        tiles: &[],
+        overrides: &[],
+        params: ParamsLayout { size: 0, fields: &[] },
+        bindings: &[],
+        epilogue: false,
+        in_place: None,
+    };
+
+    /// The storage buffers from binding 1 on, what an epilogue reads included.
+    pub fn storage(&self) -> Vec<Access> {
+        self.bindings.iter().copied().chain(self.epilogue.then_some(Access::Read)).collect()
+    }
+
+    /// The size of `Params` in bytes, what an epilogue is told included.
+    pub fn params_size(&self) -> usize {
+        self.params.size + if self.epilogue { size_of::<[f32; EPILOGUE_PARAMS.len()]>() } else { 0 }
+    }
+
+    /// The names of all overrides, those of epilogue and `IN_PLACE` included.
+    pub fn override_names(&self) -> Vec<&'static str> {
+        let epilogue = EPILOGUE.iter().filter(|_| self.epilogue);
+        self.overrides.iter().chain(epilogue).map(|o| o.name).chain(self.in_place.map(|_| IN_PLACE)).collect()
+    }
 }
 
 impl PartialEq for Kernel {
@@ -201,9 +255,18 @@ pub struct Variant {
     pub tile: Option<Part>,
     /// A value for each of the kernel's overrides, in their order.
     pub overrides: Vec<u32>,
+    /// A value for each override of [`EPILOGUE`]; zeros, which change nothing, where the kernel has none.
+    pub epilogue: [u32; EPILOGUE.len()],
+    /// Whether the buffer at [`Kernel::in_place`] is the output's.
+    pub in_place: bool,
 }
 
 impl Variant {
+    /// A variant without an epilogue.
+    pub fn new(kernel: &'static Kernel, types: Vec<Elem>, tile: Option<Part>, overrides: Vec<u32>) -> Self {
+        Self { kernel, types, tile, overrides, epilogue: [0; EPILOGUE.len()], in_place: false }
+    }
+
     /// The WGSL source: `enable`, type headers, tile header, shared parts, body.
     pub fn source(&self) -> String {
         let mut source = String::new();
@@ -223,7 +286,9 @@ impl Variant {
 
     /// The overrides by name, as pipelines take them.
     pub fn constants(&self) -> Vec<(&'static str, f64)> {
-        self.kernel.overrides.iter().zip(&self.overrides).map(|(o, &v)| (o.name, f64::from(v))).collect()
+        let epilogue = self.epilogue.iter().filter(|_| self.kernel.epilogue);
+        let values = self.overrides.iter().chain(epilogue).copied().chain(self.kernel.in_place.map(|_| u32::from(self.in_place)));
+        self.kernel.override_names().into_iter().zip(values.map(f64::from)).collect()
     }
 
     /// A text that is the same for equal variants only: `max_pool f32 WORKGROUP_SIZE=64`.
@@ -239,6 +304,8 @@ impl Variant {
             && self.overrides.iter().zip(self.kernel.overrides).all(|(v, o)| o.values.contains(v))
             && self.tile.is_none() == self.kernel.tiles.is_empty()
             && self.tile.is_none_or(|t| self.kernel.tiles.contains(&t))
+            && self.epilogue.iter().zip(&EPILOGUE).all(|(v, o)| if self.kernel.epilogue { o.values.contains(v) } else { *v == 0 })
+            && (self.kernel.in_place.is_some() || !self.in_place)
     }
 }
 
@@ -255,14 +322,43 @@ impl fmt::Display for Variant {
         for (o, v) in self.kernel.overrides.iter().zip(&self.overrides) {
             write!(f, " {}={v}", o.name)?;
         }
-        Ok(())
+        for (o, v) in EPILOGUE.iter().zip(&self.epilogue).filter(|(_, v)| **v != 0) {
+            write!(f, " {}={v}", o.name)?;
+        }
+        f.write_str(if self.in_place { " in place" } else { "" })
     }
 }
 
 impl Kernel {
-    /// Every variant that the planner may ask for: the product of types, tiles and override values.
+    /// Every variant that the planner may ask for: the product of types, tiles and override values; and each epilogue, and the variant in
+    /// place, with some variant of each combination of types, since neither depends on tiles and overrides.
     pub fn variants(&'static self) -> Vec<Variant> {
-        let mut variants = vec![Variant { kernel: self, types: vec![], tile: None, overrides: vec![] }];
+        let plain = self.products();
+        let mut variants = plain.clone();
+        let type_sets: Vec<&[Elem]> = plain.iter().map(|v| &v.types[..]).fold(vec![], |mut sets, types| {
+            if !sets.contains(&types) {
+                sets.push(types);
+            }
+            sets
+        });
+        for types in type_sets {
+            let mut hosts = plain.iter().filter(|v| v.types == types).cycle();
+            let mut add = |epilogue, in_place| variants.extend(hosts.next().map(|host| Variant { epilogue, in_place, ..host.clone() }));
+            if self.in_place.is_some() && !self.epilogue {
+                add([0; EPILOGUE.len()], true);
+            }
+            for epilogue in epilogues().into_iter().filter(|_| self.epilogue) {
+                add(epilogue, false);
+                if self.in_place.is_some() && epilogue[2] == HOLD_DENSE {
+                    add(epilogue, true);
+                }
+            }
+        }
+        variants
+    }
+
+    fn products(&'static self) -> Vec<Variant> {
+        let mut variants = vec![Variant::new(self, vec![], None, vec![])];
         for role in self.types {
             variants = product(&variants, role.allowed, |v, &elem| v.types.push(elem));
         }
@@ -274,6 +370,22 @@ impl Kernel {
         }
         variants
     }
+}
+
+/// `HOLD` of `shared/epilogue.wgsl`: the epilogue reads nothing.
+pub(crate) const HOLD_NOTHING: u32 = 0;
+
+/// `HOLD` of `shared/epilogue.wgsl`: an element for each element of the output.
+pub(crate) const HOLD_DENSE: u32 = 1;
+
+/// `HOLD` of `shared/epilogue.wgsl`: an element for each channel of the output.
+pub(crate) const HOLD_PER_CHANNEL: u32 = 2;
+
+/// Epilogues in which every value of every override is used, each activation with and without an operand between.
+fn epilogues() -> Vec<[u32; EPILOGUE.len()]> {
+    let combined = |c: &u32| [HOLD_DENSE, HOLD_PER_CHANNEL].map(|hold| [0, *c, hold, 0]);
+    let each = |a: &u32| [[*a, 0, HOLD_NOTHING, 0], [*a, 1, HOLD_DENSE, 1], [0, 1, HOLD_DENSE, *a], [0, 0, HOLD_NOTHING, *a]];
+    EPILOGUE[1].values.iter().flat_map(combined).chain(ACTIVATIONS.iter().flat_map(each)).collect()
 }
 
 fn product<T>(variants: &[Variant], choices: &[T], apply: impl Fn(&mut Variant, &T)) -> Vec<Variant> {

@@ -80,7 +80,7 @@ pub fn lower(graph: Graph, capabilities: Option<&Capabilities>, options: &LowerO
         }
     }
     let (no_reuse_bytes, lower_bound_bytes) = (buffers.iter().map(|b| b.bytes).sum(), memory::lower_bound(&buffers));
-    Ok(Plan { graph, steps, buffers: sizes, weights, places, placed, kernels, no_reuse_bytes, lower_bound_bytes })
+    Ok(Plan { graph, steps, buffers: sizes, weights, places, placed, kernels, passes: vec![], no_reuse_bytes, lower_bound_bytes })
 }
 
 struct Lowerer<'a> {
@@ -179,8 +179,8 @@ impl Lowerer<'_> {
     fn fits(&self, node: &Node, lowering: &Lowering, capabilities: &Capabilities) -> Result<(), String> {
         for dispatch in &lowering.dispatches {
             debug_assert!(dispatch.variant.is_declared(), "{} is not a declared variant", dispatch.variant);
-            debug_assert_eq!(dispatch.bindings.len(), dispatch.variant.kernel.bindings.len(), "{}", dispatch.variant);
-            debug_assert_eq!(dispatch.params.len(), dispatch.variant.kernel.params.size, "{}", dispatch.variant);
+            debug_assert_eq!(dispatch.bindings.len(), dispatch.variant.kernel.storage().len(), "{}", dispatch.variant);
+            debug_assert_eq!(dispatch.params.len(), dispatch.variant.kernel.params_size(), "{}", dispatch.variant);
             if dispatch.workgroups.iter().any(|&n| n > capabilities.max_workgroups) {
                 return Err(format!(
                     "{} needs {:?} workgroups, the device allows {}",

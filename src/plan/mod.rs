@@ -13,7 +13,8 @@ use std::fmt;
 
 pub(crate) use kernel::{ANY_ELEMENT, FLOAT_ELEMENT, INDEX, WORKGROUP_SIZE, params, part};
 pub use kernel::{
-    Access, Capabilities, Elem, Kernel, Override, ParamsField, ParamsLayout, ParamsMember, Part, TypeRole, Variant, type_header,
+    Access, Capabilities, EPILOGUE, EPILOGUE_PARAMS, Elem, Kernel, Override, ParamsField, ParamsLayout, ParamsMember, Part, TypeRole,
+    Variant, type_header,
 };
 pub use kernels::KERNELS;
 pub(crate) use layout::{Collapsed, collapse, dims_array, element_count, workgroups_1d};
@@ -22,6 +23,7 @@ pub use packing::Packing;
 
 use crate::graph::{Graph, NodeId, TensorType, ValueId};
 use crate::ops::Operands;
+use crate::optimize::PassReport;
 use crate::tensor::{DType, Tensor};
 
 /// What an operator's `lower` may know.
@@ -214,6 +216,8 @@ pub struct Plan {
     pub placed: Vec<Placed>,
     /// The kernels able to serve each node, the best first; empty for nodes on the CPU and views.
     pub kernels: Vec<Vec<&'static str>>,
+    /// What the optimiser's passes did to the graph, in order; empty for a plan lowered by hand.
+    pub passes: Vec<PassReport>,
     /// What activations would take without sharing, in bytes.
     pub no_reuse_bytes: u64,
     /// The most bytes of activations alive at once: no plan can need less.

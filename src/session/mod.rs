@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::gpu::{Program, Trace, Wait, WeightStore};
 use crate::graph::{Graph, InputSpec, Specialized, TensorType, ValueId};
 use crate::inspect::{Verifier, VerifyReport};
-use crate::optimize;
+use crate::optimize::{self, Pass, PassReport};
 use crate::plan::{self, LowerOptions, Plan};
 use crate::tensor::{Tensor, TensorView};
 
@@ -27,6 +27,8 @@ pub struct Session {
     device: Device,
     graph: Graph,
     options: CompileOptions,
+    /// What the early passes did.
+    passes: Vec<PassReport>,
     weights: WeightStore,
     prepared: Mutex<Vec<(Vec<InputSpec>, Arc<Prepared>)>>,
     stages: OnceLock<Arc<Stages>>,
@@ -105,10 +107,11 @@ impl Index<usize> for Outputs {
 }
 
 impl Session {
-    pub(crate) fn new(device: Device, graph: Graph, options: CompileOptions) -> Result<Self> {
+    pub(crate) fn new(device: Device, mut graph: Graph, options: CompileOptions) -> Result<Self> {
         graph.check()?;
-        let graph = if options.skip_optimization { graph } else { optimize::optimize(graph)? };
-        let session = Self { device, graph, options, weights: WeightStore::default(), prepared: Mutex::default(), stages: OnceLock::new() };
+        let passes = optimize::optimize(&mut graph, Pass::EARLY, &options.without)?;
+        let (weights, prepared) = (WeightStore::default(), Mutex::default());
+        let session = Self { device, graph, options, passes, weights, prepared, stages: OnceLock::new() };
         let fixed: Option<Vec<_>> = session.graph.inputs().iter().map(|id| session.graph.value(*id).ty.clone()).collect();
         if let Some(types) = fixed {
             let specs = types.into_iter().map(|ty| InputSpec { ty, value: None }).collect();
@@ -365,10 +368,13 @@ impl Session {
         }
     }
 
-    fn prepare(&self, specs: Vec<InputSpec>, graph: Graph) -> Result<Arc<Prepared>> {
+    fn prepare(&self, specs: Vec<InputSpec>, mut graph: Graph) -> Result<Arc<Prepared>> {
         let context = self.device.context();
         let options = LowerOptions { strict: self.options.strict, kernel: self.options.kernel.clone(), ..LowerOptions::default() };
-        let plan = Arc::new(plan::lower(graph, context.map(|c| c.capabilities()), &options)?);
+        let late = optimize::optimize(&mut graph, Pass::LATE, &self.options.without)?;
+        let mut plan = plan::lower(graph, context.map(|c| c.capabilities()), &options)?;
+        plan.passes = [self.passes.clone(), late].concat();
+        let plan = Arc::new(plan);
         let program = match context {
             Some(context) => {
                 for (node, reason) in plan.host_nodes() {

@@ -1,5 +1,9 @@
 //! Choices of the caller in compiling.
 
+use std::collections::BTreeSet;
+
+use crate::optimize::Pass;
+
 /// How a network is compiled.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -8,8 +12,8 @@ pub struct CompileOptions {
     pub strict: bool,
     /// Prefer the kernel of this name wherever it can serve.
     pub kernel: Option<String>,
-    /// Leave the graph as the file has it.
-    pub skip_optimization: bool,
+    /// Passes of the optimiser to leave out.
+    pub without: BTreeSet<Pass>,
     /// Poison buffers with NaN before every run and check guard words after it. Slow; for tests and for hunting bugs.
     pub debug_memory: bool,
 }
@@ -32,9 +36,9 @@ impl CompileOptions {
         self
     }
 
-    /// Sets [`CompileOptions::skip_optimization`].
-    pub fn skip_optimization(mut self, skip: bool) -> Self {
-        self.skip_optimization = skip;
+    /// Adds to [`CompileOptions::without`]; all of them with [`Pass::all`].
+    pub fn without(mut self, passes: impl IntoIterator<Item = Pass>) -> Self {
+        self.without.extend(passes);
         self
     }
 

@@ -1,8 +1,9 @@
 //! Networks whose shapes depend on what they compute: sessions one behind the other.
 
-use super::{CompileOptions, Session};
+use super::Session;
 use crate::error::Result;
 use crate::graph::{Source, Split, ValueId};
+use crate::optimize::Pass;
 use crate::tensor::{Tensor, TensorView};
 
 /// A network whose shapes depend on what it computes, in two parts; the second may have parts of its own.
@@ -18,7 +19,7 @@ impl Stages {
     pub fn new(session: &Session, value: ValueId) -> Result<Self> {
         let Split { first, first_inputs, second, second_inputs } = session.graph.split_at(value);
         log::info!("shapes depend on `{}`: the network runs in stages", session.graph.value(value).name);
-        let options = CompileOptions { skip_optimization: true, ..session.options.clone() };
+        let options = session.options.clone().without(Pass::EARLY.iter().copied());
         let stage = |graph| Session::new(session.device.clone(), graph, options.clone());
         Ok(Self { first: stage(first)?, first_inputs, second: stage(second)?, second_inputs })
     }

@@ -83,13 +83,13 @@ impl<'a> Replay<'a> {
             }
             Step::Dispatch { node, dispatch } => {
                 let (kernel, at) = (dispatch.variant.kernel, node.index());
-                if !dispatch.variant.is_declared() || dispatch.params.len() != kernel.params.size {
+                if !dispatch.variant.is_declared() || dispatch.params.len() != kernel.params_size() {
                     return Err(format!("{} is not a variant that its kernel declares", dispatch.variant));
                 }
-                if dispatch.bindings.len() != kernel.bindings.len() || dispatch.workgroups.contains(&0) {
+                if dispatch.bindings.len() != kernel.storage().len() || dispatch.workgroups.contains(&0) {
                     return Err(format!("{} has {} bindings, {:?} workgroups", kernel.name, dispatch.bindings.len(), dispatch.workgroups));
                 }
-                self.dispatch(at, kernel.bindings, &dispatch.bindings)?;
+                self.dispatch(at, &kernel.storage(), &dispatch.bindings)?;
             }
         }
         Ok(())

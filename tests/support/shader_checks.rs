@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use macula::plan::{Access, Elem, Kernel, Variant};
+use macula::plan::{Access, EPILOGUE_PARAMS, Elem, Kernel, Variant};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, ArraySize, Expression, GlobalVariable, Literal, Module, ResourceBinding, ShaderStage, StorageAccess, TypeInner};
 use rayon::prelude::*;
@@ -156,8 +156,10 @@ pub fn naming(kernel: &Kernel) -> Result<(), String> {
     if header.len() < 3 {
         return Err(format!("the header comment has {} lines; say formula, layout and overrides", header.len()));
     }
-    match kernel.overrides.iter().find(|o| !header.iter().any(|line| line.contains(o.name))) {
-        Some(missing) => Err(format!("the header comment does not name the override {}", missing.name)),
+    let own =
+        kernel.overrides.iter().map(|o| o.name).chain(kernel.epilogue.then_some("epilogue")).chain(kernel.in_place.map(|_| "IN_PLACE"));
+    match own.into_iter().find(|name| !header.iter().any(|line| line.contains(name))) {
+        Some(missing) => Err(format!("the header comment does not name the override {missing}")),
         None => Ok(()),
     }
 }
@@ -165,8 +167,9 @@ pub fn naming(kernel: &Kernel) -> Result<(), String> {
 /// Group 0: binding 0 is the uniform `params`, then the declared storage buffers and nothing else.
 pub fn bindings(kernel: &Kernel, module: &Module) -> Result<(), String> {
     let limit = wgpu::Limits::default().max_storage_buffers_per_shader_stage as usize - 1;
-    if kernel.bindings.len() > limit {
-        return Err(format!("{} storage buffers, at most {limit} are portable (Metal needs one)", kernel.bindings.len()));
+    let storage = kernel.storage();
+    if storage.len() > limit {
+        return Err(format!("{} storage buffers, at most {limit} are portable (Metal needs one)", storage.len()));
     }
     if kernel.bindings.windows(2).any(|pair| pair == [Access::Write, Access::Read]) {
         return Err("outputs must come after all inputs".into());
@@ -184,7 +187,7 @@ pub fn bindings(kernel: &Kernel, module: &Module) -> Result<(), String> {
         Access::Write => "storage, read_write",
     };
     let mut wanted = vec!["params: uniform".to_owned()];
-    wanted.extend(kernel.bindings.iter().map(|a| expected(a).to_owned()));
+    wanted.extend(storage.iter().map(|a| expected(a).to_owned()));
     for (binding, want) in (0..).zip(&wanted) {
         match found.remove(&binding) {
             None => return Err(format!("no binding {binding}; the kernel declares {want}")),
@@ -224,12 +227,14 @@ pub fn params(kernel: &Kernel, module: &Module) -> Result<(), String> {
     }
     let wgsl = members.iter().map(|m| format!("{}: {} @ {}", m.name.as_deref().unwrap_or("?"), type_name(module, m.ty), m.offset));
     let rust = kernel.params.fields.iter().map(|f| format!("{}: {} @ {}", f.name, f.wgsl, f.offset));
-    let (wgsl, rust): (Vec<_>, Vec<_>) = (wgsl.collect(), rust.collect());
+    let epilogue = EPILOGUE_PARAMS.iter().enumerate().filter(|_| kernel.epilogue);
+    let epilogue = epilogue.map(|(i, name)| format!("{name}: f32 @ {}", kernel.params.size + 4 * i));
+    let (wgsl, rust): (Vec<_>, Vec<_>) = (wgsl.collect(), rust.chain(epilogue).collect());
     if wgsl != rust {
         return Err(format!("Params is {wgsl:?} in WGSL, {rust:?} in Rust (name: type @ offset)"));
     }
     // The binding is padded to 16 bytes, so only whole tails may differ.
-    let (host, shader) = (kernel.params.size, *span as usize);
+    let (host, shader) = (kernel.params_size(), *span as usize);
     if host > shader || host.next_multiple_of(16) != shader.next_multiple_of(16) {
         return Err(format!("Params has {shader} bytes in WGSL, {host} in Rust"));
     }
@@ -265,7 +270,7 @@ pub fn overrides(kernel: &Kernel, module: &Module) -> Result<(), String> {
         }
         wgsl.push(name);
     }
-    let mut rust: Vec<_> = kernel.overrides.iter().map(|o| o.name).collect();
+    let mut rust = kernel.override_names();
     wgsl.sort_unstable();
     rust.sort_unstable();
     if wgsl == rust { Ok(()) } else { Err(format!("the shader declares {wgsl:?}, the kernel {rust:?}")) }

@@ -44,6 +44,8 @@ fn sound() -> Kernel {
             ],
         },
         bindings: &[Access::Read, Access::Write],
+        epilogue: false,
+        in_place: None,
     }
 }
 

@@ -13,7 +13,7 @@ const MSL_SIZES_SLOT: u8 = 30;
 
 /// Bindings as the executor lays them out: params, then the storage buffers.
 fn slots(kernel: &Kernel) -> impl Iterator<Item = (ResourceBinding, u32, bool)> {
-    let writes = kernel.bindings.iter().map(|a| *a == Access::Write);
+    let writes = kernel.storage().into_iter().map(|a| a == Access::Write);
     (0..).zip(std::iter::once(false).chain(writes)).map(|(i, mutable)| (ResourceBinding { group: 0, binding: i }, i, mutable))
 }
 

@@ -43,6 +43,7 @@ pub(crate) static CLIP: Kernel = Kernel {
     ],
     params: ClipParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl Clip {
@@ -57,7 +58,7 @@ impl Clip {
         let given = Self::BOUNDS.map(|(index, _)| context.inputs.get(index).is_some());
         let bound = |at: usize| if given[at] { Arg::Input(at + 1) } else { Arg::Unused };
         let overrides = vec![given[0].into(), given[1].into(), WORKGROUP_SIZE];
-        let variant = Variant { kernel: &CLIP, types: vec![elem], tile: None, overrides };
+        let variant = Variant::new(&CLIP, vec![elem], None, overrides);
         let bindings = vec![Arg::Input(0), bound(0), bound(1), Arg::Output(0)];
         Ok(Lowering::single(variant, &ClipParams { vectors: vectors as u32 }, bindings, workgroups))
     }

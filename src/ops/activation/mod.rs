@@ -34,6 +34,7 @@ pub(crate) static UNARY: Kernel = Kernel {
     overrides: &[Override { name: "ACTIVATION", values: unary::CODES }, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: UnaryParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// The dispatch of `function` over all elements of input 0.
@@ -42,7 +43,7 @@ pub(crate) fn lower_unary(context: &LowerContext<'_>, (code, alpha, beta): (u32,
     let elem = context.elem(output.dtype)?;
     let vectors = output.shape.elements().div_ceil(4);
     let workgroups = workgroups_1d(vectors, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
-    let variant = Variant { kernel: &UNARY, types: vec![elem], tile: None, overrides: vec![code, WORKGROUP_SIZE] };
+    let variant = Variant::new(&UNARY, vec![elem], None, vec![code, WORKGROUP_SIZE]);
     let params = UnaryParams { vectors: vectors as u32, alpha, beta };
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
 }

@@ -58,6 +58,7 @@ pub(crate) static BINARY: Kernel = Kernel {
     ],
     params: BinaryParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static BINARY_BROADCAST: Kernel = Kernel {
@@ -72,6 +73,7 @@ pub(crate) static BINARY_BROADCAST: Kernel = Kernel {
     ],
     params: PairParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static INTEGER_BROADCAST: Kernel = Kernel {
@@ -140,7 +142,7 @@ fn lower_all(context: &LowerContext<'_>, operation: Operation) -> Result<Vec<Low
     let strides = |shape: &Shape| shape.broadcast_strides(output).into_iter().map(|s| s as i64).collect();
     let space = collapse(output, &[strides(a.shape), strides(b.shape)]);
     let (mask, sign) = width(a.dtype);
-    let variant = |kernel, overrides| Variant { kernel, types: vec![elem], tile: None, overrides };
+    let variant = |kernel, overrides| Variant::new(kernel, vec![elem], None, overrides);
 
     let mut lowerings = vec![];
     if let Operation::Arithmetic(code @ 0..STRIDED_ONLY) = operation

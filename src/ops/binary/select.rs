@@ -36,6 +36,7 @@ pub(crate) static WHERE: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: WhereParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl Where {
@@ -59,7 +60,7 @@ impl Where {
             first_axis: 8 - space.dims.len() as u32,
         };
         let workgroups = workgroups_1d(elements.div_ceil(4) as usize, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups);
-        let variant = Variant { kernel: &WHERE, types: vec![elem], tile: None, overrides: vec![WORKGROUP_SIZE] };
+        let variant = Variant::new(&WHERE, vec![elem], None, vec![WORKGROUP_SIZE]);
         let bindings = vec![Arg::Input(0), Arg::Input(1), Arg::Input(2), Arg::Output(0)];
         Ok(Lowering::single(variant, &params, bindings, workgroups.ok_or("too many elements")?))
     }

@@ -162,7 +162,7 @@ impl DeformConv {
         let mask = context.inputs.get(4).map_or(Arg::Unused, |_| Arg::Input(4));
         let workgroup = workgroup_size(context.capabilities.software);
         let overrides = vec![u32::from(mask != Arg::Unused), workgroup];
-        let variant = Variant { kernel: &DEFORM_COLUMNS, types: vec![elem], tile: None, overrides };
+        let variant = Variant::new(&DEFORM_COLUMNS, vec![elem], None, overrides);
         let workgroups = [place.output_elements().div_ceil(workgroup as usize), self.offset_groups * place.taps(), c.batch];
         let bindings = vec![Arg::Input(0), Arg::Input(2), mask, Arg::Scratch(0)];
         Lowering::single(variant, &params, bindings, workgroups.map(|n| n as u32))

@@ -216,7 +216,7 @@ fn requantization<Q: Quantized>(c: &Convolution, context: &LowerContext<'_>) -> 
     let params = RequantizationParams { channels: channels as u32, w_scale_step: step(w_scale), w_zero_point_step: step(w_zero_point) };
     let mut bindings: Vec<Arg> = [x_scale, x_zero_point, w_scale, w_zero_point, y_scale, y_zero_point].map(arg).into();
     bindings.push(Arg::Scratch(0));
-    let variant = Variant { kernel: &REQUANTIZATION, types: vec![], tile: None, overrides: vec![WORKGROUP_SIZE] };
+    let variant = Variant::new(&REQUANTIZATION, vec![], None, vec![WORKGROUP_SIZE]);
     let workgroups = [(channels as u32).div_ceil(WORKGROUP_SIZE), 1, 1];
     let mut lowering = Lowering::single(variant, &params, bindings, workgroups);
     lowering.scratch.push(16 * channels as u64);
@@ -268,7 +268,7 @@ fn products<Q: Quantized>(c: &Convolution, context: &LowerContext<'_>, bias: Arg
         (c.batch * c.groups).saturating_mul(place.output[0]),
     ];
     Dispatch {
-        variant: Variant { kernel: &INTEGER, types: vec![], tile: Some(tile.header), overrides },
+        variant: Variant::new(&INTEGER, vec![], Some(tile.header), overrides),
         params: bytemuck::bytes_of(&params).to_vec(),
         bindings: vec![Arg::Input(0), Arg::Input(Q::W), Arg::Scratch(0), bias, Arg::Output(0)],
         workgroups: workgroups.map(|n| n.min(u32::MAX as usize) as u32),

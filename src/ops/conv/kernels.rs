@@ -29,6 +29,7 @@ pub(crate) static POINTWISE: Kernel = Kernel {
     overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: PointwiseParams::LAYOUT,
     bindings: BINDINGS,
+    ..Kernel::BASE
 };
 
 params! {
@@ -67,6 +68,7 @@ pub(crate) static IMPLICIT_GEMM: Kernel = Kernel {
     overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: ImplicitGemmParams::LAYOUT,
     bindings: BINDINGS,
+    ..Kernel::BASE
 };
 
 params! {
@@ -101,6 +103,7 @@ pub(crate) static DEPTHWISE: Kernel = Kernel {
     ],
     params: DepthwiseParams::LAYOUT,
     bindings: BINDINGS,
+    ..Kernel::BASE
 };
 
 params! {
@@ -139,6 +142,7 @@ pub(crate) static DIRECT: Kernel = Kernel {
     overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: DirectParams::LAYOUT,
     bindings: BINDINGS,
+    ..Kernel::BASE
 };
 
 params! {
@@ -179,6 +183,7 @@ pub(crate) static TRANSPOSE_TILED: Kernel = Kernel {
     overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: TransposeTiledParams::LAYOUT,
     bindings: BINDINGS,
+    ..Kernel::BASE
 };
 
 params! {
@@ -217,6 +222,7 @@ pub(crate) static TRANSPOSE_DIRECT: Kernel = Kernel {
     overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: TransposeDirectParams::LAYOUT,
     bindings: BINDINGS,
+    ..Kernel::BASE
 };
 
 params! {
@@ -236,6 +242,7 @@ pub(crate) static REQUANTIZATION: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: RequantizationParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 params! {
@@ -275,6 +282,7 @@ pub(crate) static INTEGER: Kernel = Kernel {
     overrides: &[HAS_BIAS, Override { name: "REQUANTIZE", values: &[0, 1] }, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: IntegerParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 params! {
@@ -311,6 +319,7 @@ pub(crate) static INTEGER_COLUMNS: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: IntegerColumnsParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 params! {
@@ -340,6 +349,7 @@ pub(crate) static INTEGER_PACKED: Kernel = Kernel {
     ],
     params: IntegerPackedParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 params! {
@@ -377,4 +387,5 @@ pub(crate) static DEFORM_COLUMNS: Kernel = Kernel {
     overrides: &[Override { name: "HAS_MASK", values: &[0, 1] }, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: DeformColumnsParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };

@@ -137,7 +137,7 @@ impl Lowerer {
     }
 
     fn variant(&self, kernel: &'static Kernel, tile: Option<&Tile>, overrides: Vec<u32>) -> Variant {
-        Variant { kernel, types: vec![self.elem], tile: tile.map(|t| t.header), overrides }
+        Variant::new(kernel, vec![self.elem], tile.map(|t| t.header), overrides)
     }
 
     fn x(&self) -> Arg {

@@ -69,7 +69,7 @@ pub(super) fn products<Q: Quantized>(c: &Convolution, context: &LowerContext<'_>
         shift: shift(x.dtype),
     };
     let first = Dispatch {
-        variant: Variant { kernel: &INTEGER_COLUMNS, types: vec![], tile: None, overrides: vec![workgroup] },
+        variant: Variant::new(&INTEGER_COLUMNS, vec![], None, vec![workgroup]),
         params: bytemuck::bytes_of(&params).to_vec(),
         bindings: vec![Arg::Input(0), Arg::Scratch(0), Arg::Scratch(1)],
         workgroups: [outputs.div_ceil(workgroup as usize), vectors, c.batch].map(|n| n as u32),
@@ -97,7 +97,7 @@ pub(super) fn products<Q: Quantized>(c: &Convolution, context: &LowerContext<'_>
     let overrides = vec![u32::from(!symmetric), has_bias, Q::SCALES.is_some().into(), workgroup];
     let rows = tile.rows * workgroup as usize / LANES;
     let second = Dispatch {
-        variant: Variant { kernel: &INTEGER_PACKED, types: vec![], tile: Some(tile.header), overrides },
+        variant: Variant::new(&INTEGER_PACKED, vec![], Some(tile.header), overrides),
         params: bytemuck::bytes_of(&params).to_vec(),
         bindings: vec![Arg::Scratch(1), Arg::Packed(Q::W, Packing::Bytes { columns }), Arg::Scratch(0), bias, Arg::Output(0)],
         workgroups: [c.out_channels.div_ceil(rows), outputs.div_ceil(LANES * pixels), c.batch].map(|n| n as u32),

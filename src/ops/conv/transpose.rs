@@ -269,7 +269,7 @@ fn tiled(c: &Convolution, elem: Elem, context: &LowerContext<'_>) -> Lowering {
         pixels.div_ceil(4 * workgroup as usize * tile.vectors),
         [c.groups, place.output[0], phases_y, phases_x].into_iter().fold(c.batch, usize::saturating_mul),
     ];
-    let variant = Variant { kernel: &TRANSPOSE_TILED, types: vec![elem], tile: Some(tile.header), overrides: vec![has_bias, workgroup] };
+    let variant = Variant::new(&TRANSPOSE_TILED, vec![elem], Some(tile.header), vec![has_bias, workgroup]);
     let bindings = vec![Arg::Input(0), Arg::Packed(1, packing), bias, Arg::Output(0)];
     Lowering::single(variant, &params, bindings, workgroups.map(|n| n.min(u32::MAX as usize) as u32))
 }
@@ -309,6 +309,6 @@ fn direct(c: &Convolution, elem: Elem, context: &LowerContext<'_>) -> Option<Low
     };
     let (has_bias, bias) = bias(context);
     let workgroups = workgroups_1d(outputs, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups)?;
-    let variant = Variant { kernel: &TRANSPOSE_DIRECT, types: vec![elem], tile: None, overrides: vec![has_bias, WORKGROUP_SIZE] };
+    let variant = Variant::new(&TRANSPOSE_DIRECT, vec![elem], None, vec![has_bias, WORKGROUP_SIZE]);
     Some(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), bias, Arg::Output(0)], workgroups))
 }

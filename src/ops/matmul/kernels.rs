@@ -42,6 +42,7 @@ pub(crate) static TILED: Kernel = Kernel {
     overrides: &[HAS_C, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: RowParams::LAYOUT,
     bindings: BINDINGS,
+    ..Kernel::BASE
 };
 
 pub(crate) static VECTOR: Kernel = Kernel {
@@ -57,6 +58,7 @@ pub(crate) static VECTOR: Kernel = Kernel {
     ],
     params: RowParams::LAYOUT,
     bindings: BINDINGS,
+    ..Kernel::BASE
 };
 
 params! {
@@ -87,4 +89,5 @@ pub(crate) static DIRECT: Kernel = Kernel {
     overrides: &[HAS_C, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: ElementParams::LAYOUT,
     bindings: BINDINGS,
+    ..Kernel::BASE
 };

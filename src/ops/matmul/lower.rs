@@ -227,8 +227,7 @@ impl Lowerer<'_> {
             false if columns.vectors() <= workgroup as usize => Tile::for_rows(1),
             false => Tile::for_rows(p.rows),
         };
-        let variant =
-            Variant { kernel: &TILED, types: vec![self.elem], tile: Some(tile.header), overrides: vec![p.c.is_some().into(), workgroup] };
+        let variant = Variant::new(&TILED, vec![self.elem], Some(tile.header), vec![p.c.is_some().into(), workgroup]);
         let blocks = columns.vectors().div_ceil(workgroup as usize * tile.vectors);
         let workgroups = [p.rows.div_ceil(tile.rows), blocks, self.batches()].map(|n| n as u32);
         let params = bytemuck::bytes_of(&self.row_params(columns)).to_vec();
@@ -238,8 +237,7 @@ impl Lowerer<'_> {
     fn vector(&self, columns: &Columns) -> Dispatch<Arg> {
         let p = &self.product;
         let [vectors, slices] = if self.software() { SOFTWARE_SLICES } else { GPU_SLICES };
-        let variant =
-            Variant { kernel: &VECTOR, types: vec![self.elem], tile: None, overrides: vec![vectors, slices, p.c.is_some().into()] };
+        let variant = Variant::new(&VECTOR, vec![self.elem], None, vec![vectors, slices, p.c.is_some().into()]);
         let workgroups = [columns.vectors().div_ceil(vectors as usize), p.rows, self.batches()].map(|n| n as u32);
         let params = bytemuck::bytes_of(&self.row_params(columns)).to_vec();
         Dispatch { variant, params, bindings: self.bindings(columns.b.clone()), workgroups }
@@ -247,8 +245,7 @@ impl Lowerer<'_> {
 
     fn direct(&self) -> Option<Lowering> {
         let p = &self.product;
-        let variant =
-            Variant { kernel: &DIRECT, types: vec![self.elem], tile: None, overrides: vec![p.c.is_some().into(), WORKGROUP_SIZE] };
+        let variant = Variant::new(&DIRECT, vec![self.elem], None, vec![p.c.is_some().into(), WORKGROUP_SIZE]);
         let workgroups = workgroups_1d(p.outputs(), WORKGROUP_SIZE as usize, self.context.capabilities.max_workgroups)?;
         Some(Lowering::single(variant, &self.element_params(), self.bindings(Arg::Input(1)), workgroups))
     }

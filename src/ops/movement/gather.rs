@@ -42,6 +42,7 @@ pub(crate) static GATHER: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: GatherParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl Gather {
@@ -65,7 +66,7 @@ impl Gather {
             GatherParams { units: units as u32, inner: (inner / per_unit) as u32, index_count: indices.shape.elements() as u32, extent };
         let workgroups = workgroups_1d(units, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
         let types = vec![context.elem(output.dtype)?, elem];
-        let variant = Variant { kernel: &GATHER, types, tile, overrides: vec![WORKGROUP_SIZE] };
+        let variant = Variant::new(&GATHER, types, tile, vec![WORKGROUP_SIZE]);
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), index, Arg::Output(0)], workgroups))
     }
 }

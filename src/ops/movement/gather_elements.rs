@@ -41,6 +41,7 @@ pub(crate) static GATHER_ELEMENTS: Kernel = Kernel {
     overrides: &[AXES, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: GatherElementsParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl GatherElements {
@@ -69,7 +70,7 @@ impl GatherElements {
             extent,
         };
         let types = vec![context.elem(data.dtype)?, index_type];
-        let variant = Variant { kernel: &GATHER_ELEMENTS, types, tile: None, overrides: vec![axes, WORKGROUP_SIZE] };
+        let variant = Variant::new(&GATHER_ELEMENTS, types, None, vec![axes, WORKGROUP_SIZE]);
         let workgroups =
             workgroups_1d(elements, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), index, Arg::Output(0)], workgroups))

@@ -55,6 +55,7 @@ pub(crate) static GATHER_ND: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: GatherNdParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl GatherNd {
@@ -100,7 +101,7 @@ impl GatherNd {
             tuple: tuples.dims.rank() as u32,
         };
         let types = vec![context.elem(data.dtype)?, index_type];
-        let variant = Variant { kernel: &GATHER_ND, types, tile, overrides: vec![WORKGROUP_SIZE] };
+        let variant = Variant::new(&GATHER_ND, types, tile, vec![WORKGROUP_SIZE]);
         let workgroups = workgroups_1d(units, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
         // A tuple of no indices picks the whole slice; there is nothing to bind then.
         let index = if tuples.dims.rank() == 0 { Arg::Unused } else { index };

@@ -39,6 +39,7 @@ pub(crate) static ONE_HOT: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: OneHotParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl OneHot {
@@ -62,7 +63,7 @@ impl OneHot {
         let inner = Shape::from(&shape[axis + 1..]).elements();
         let params = OneHotParams { elements: shape.elements() as u32, inner: inner as u32, depth: shape[axis] as i32 };
         let types = vec![context.elem(context.outputs[0].dtype)?, index_type];
-        let variant = Variant { kernel: &ONE_HOT, types, tile: None, overrides: vec![WORKGROUP_SIZE] };
+        let variant = Variant::new(&ONE_HOT, types, None, vec![WORKGROUP_SIZE]);
         let workgroups =
             workgroups_1d(shape.elements(), WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
         Ok(Lowering::single(variant, &params, vec![index, Arg::Input(2), Arg::Output(0)], workgroups))

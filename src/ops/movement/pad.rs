@@ -87,6 +87,7 @@ pub(crate) static PAD: Kernel = Kernel {
     overrides: &[Override { name: "MODE", values: &[0, 1, 2, 3] }, AXES, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: PadParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// The kernel's signed coordinates, and twice an extent for reflection, stay in range below this.
@@ -154,7 +155,7 @@ impl Pad {
         };
         let workgroups =
             workgroups_1d(elements, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
-        let variant = Variant { kernel: &PAD, types: vec![elem], tile: None, overrides: vec![self.mode as u32, axes, WORKGROUP_SIZE] };
+        let variant = Variant::new(&PAD, vec![elem], None, vec![self.mode as u32, axes, WORKGROUP_SIZE]);
         let filled = self.mode == PadMode::Constant && context.inputs.get(2).is_some();
         let fill = if filled { Arg::Input(2) } else { Arg::Unused };
         Ok(Lowered::Kernels(vec![Lowering::single(variant, &params, vec![Arg::Input(0), fill, Arg::Output(0)], workgroups)]))

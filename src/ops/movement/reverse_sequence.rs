@@ -39,6 +39,7 @@ pub(crate) static REVERSE_SEQUENCE: Kernel = Kernel {
     overrides: &[Override { name: "BATCH_FIRST", values: &[0, 1] }, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: ReverseSequenceParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl ReverseSequence {
@@ -62,7 +63,7 @@ impl ReverseSequence {
         let params = ReverseSequenceParams { units: units as u32, inner: (inner / per_unit) as u32, columns: data.shape[1] as u32, steps };
         let types = vec![context.elem(data.dtype)?, index_type];
         let overrides = vec![self.batch_first.into(), WORKGROUP_SIZE];
-        let variant = Variant { kernel: &REVERSE_SEQUENCE, types, tile, overrides };
+        let variant = Variant::new(&REVERSE_SEQUENCE, types, tile, overrides);
         let workgroups = workgroups_1d(units, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), lengths, Arg::Output(0)], workgroups))
     }

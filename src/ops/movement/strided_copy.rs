@@ -27,6 +27,7 @@ pub(crate) static STRIDED_COPY: Kernel = Kernel {
     overrides: &[AXES, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: StridedCopyParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// Elements of one tensor in the order of a copy: `offset + Σ i_k · strides_k`.
@@ -98,7 +99,7 @@ impl StridedCopy {
             output_offset: (self.output.offset / per_unit) as u32,
         };
         let workgroups = workgroups_1d(units, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
-        let variant = Variant { kernel: &STRIDED_COPY, types: vec![elem], tile, overrides: vec![axes, WORKGROUP_SIZE] };
+        let variant = Variant::new(&STRIDED_COPY, vec![elem], tile, vec![axes, WORKGROUP_SIZE]);
         Ok(Dispatch { variant, params: bytemuck::bytes_of(&params).to_vec(), bindings: vec![input, output], workgroups })
     }
 }

@@ -37,6 +37,7 @@ pub(crate) static TRILU: Kernel = Kernel {
     overrides: &[Override { name: "UPPER", values: &[0, 1] }, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: TriluParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// The kernel's signed coordinates stay in range below this.
@@ -67,7 +68,7 @@ impl Trilu {
             diagonal: k.clamp(-(MAX_EXTENT as i64), MAX_EXTENT as i64) as i32,
         };
         let types = vec![context.elem(data.dtype)?];
-        let variant = Variant { kernel: &TRILU, types, tile: None, overrides: vec![self.upper.into(), WORKGROUP_SIZE] };
+        let variant = Variant::new(&TRILU, types, None, vec![self.upper.into(), WORKGROUP_SIZE]);
         let workgroups =
             workgroups_1d(elements, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))

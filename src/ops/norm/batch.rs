@@ -61,6 +61,7 @@ pub(crate) static BATCH_NORM: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }, Override { name: "WHOLE_VECTORS", values: FLAG }],
     params: BatchNormParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// The sum over a workgroup, and mean and variance of a channel by it.
@@ -75,6 +76,7 @@ pub(crate) static BATCH_NORM_TRAINING: Kernel = Kernel {
     overrides: &[ROW_WORKGROUP],
     params: BatchNormTrainingParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static RUNNING_STATISTICS: Kernel = Kernel {
@@ -86,6 +88,7 @@ pub(crate) static RUNNING_STATISTICS: Kernel = Kernel {
     overrides: &[ROW_WORKGROUP],
     params: RunningStatisticsParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write, Access::Write],
+    ..Kernel::BASE
 };
 
 /// Samples, channels and elements of a map.
@@ -106,7 +109,7 @@ fn lower_training(op: &BatchNormalization, context: &LowerContext<'_>) -> Result
     // Each map is a loop of its own, however short.
     let overrides = vec![row_workgroup(samples as usize * map.max(256), 6, context.capabilities)?];
     let workgroups = workgroups_1d(channels as usize, 1, context.capabilities.max_workgroups).ok_or("too many channels")?;
-    let variant = |kernel| Variant { kernel, types: types.clone(), tile: None, overrides: overrides.clone() };
+    let variant = |kernel| Variant::new(kernel, types.clone(), None, overrides.clone());
     let mut lowering = Lowering { scratch: vec![4 * u64::from(channels)], ..Lowering::default() };
     if context.inputs.outputs > 1 {
         let params = RunningStatisticsParams { samples, channels, map_elements, momentum: op.momentum };
@@ -133,7 +136,7 @@ fn lower_batch(op: &BatchNormalization, context: &LowerContext<'_>) -> Result<Lo
     let [_, channels, map] = extents(&y.shape);
     let params = BatchNormParams { vectors: count(vectors)?, channels: count(channels)?, map_elements: count(map)?, eps: op.eps };
     let overrides = vec![WORKGROUP_SIZE, params.map_elements.is_multiple_of(4).into()];
-    let variant = Variant { kernel: &BATCH_NORM, types: vec![context.elem(y.dtype)?], tile: None, overrides };
+    let variant = Variant::new(&BATCH_NORM, vec![context.elem(y.dtype)?], None, overrides);
     let inputs = (0..5).map(Arg::Input);
     Ok(Lowering::single(variant, &params, inputs.chain([Arg::Output(0)]).collect(), workgroups))
 }

@@ -48,6 +48,7 @@ pub(crate) static GROUP_NORM: Kernel = Kernel {
     overrides: &[ROW_WORKGROUP],
     params: GroupNormParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 fn lower_group(context: &LowerContext<'_>, groups: usize, eps: f32) -> Result<Lowering, String> {
@@ -65,7 +66,7 @@ fn lower_group(context: &LowerContext<'_>, groups: usize, eps: f32) -> Result<Lo
         eps,
     };
     let overrides = vec![row_workgroup(row_elements, 3, context.capabilities)?];
-    let variant = Variant { kernel: &GROUP_NORM, types: vec![context.elem(y.dtype)?], tile: None, overrides };
+    let variant = Variant::new(&GROUP_NORM, vec![context.elem(y.dtype)?], None, overrides);
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), Arg::Input(2), Arg::Output(0)], workgroups))
 }
 

@@ -70,6 +70,7 @@ pub(crate) static LAYER_NORM: Kernel = Kernel {
     ],
     params: LayerNormParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static LAYER_NORM_STATISTICS: Kernel = Kernel {
@@ -81,6 +82,7 @@ pub(crate) static LAYER_NORM_STATISTICS: Kernel = Kernel {
     overrides: &[ROW_WORKGROUP],
     params: LayerNormStatisticsParams::LAYOUT,
     bindings: &[Access::Read, Access::Write, Access::Write],
+    ..Kernel::BASE
 };
 
 /// Axes that a broadcast scale or bias is looked up in.
@@ -113,7 +115,7 @@ fn lower_rows(axis: i64, eps: f32, center: bool, context: &LowerContext<'_>) -> 
     let broadcast = !(whole(1) && whole(2));
     let workgroup = row_workgroup(row_elements, if broadcast { 3 + MAX_AXES } else { 3 }, context.capabilities)?;
     let overrides = vec![workgroup, (bias != Arg::Unused).into(), broadcast.into(), center.into()];
-    let variant = Variant { kernel: &LAYER_NORM, types: vec![context.elem(y.dtype)?], tile: None, overrides };
+    let variant = Variant::new(&LAYER_NORM, vec![context.elem(y.dtype)?], None, overrides);
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), bias, Arg::Output(0)], workgroups))
 }
 
@@ -128,7 +130,7 @@ fn lower_layer(op: &LayerNormalization, context: &LowerContext<'_>) -> Result<Lo
     let params = LayerNormStatisticsParams { rows: count(rows)?, row_elements: count(x.shape.elements() / rows)?, eps: op.eps };
     let inverse = if context.outputs.len() > 2 { Arg::Output(2) } else { Arg::Scratch(0) };
     let overrides = vec![row_workgroup(x.shape.elements() / rows, 3, context.capabilities)?];
-    let variant = Variant { kernel: &LAYER_NORM_STATISTICS, types: vec![context.elem(x.dtype)?], tile: None, overrides };
+    let variant = Variant::new(&LAYER_NORM_STATISTICS, vec![context.elem(x.dtype)?], None, overrides);
     let workgroups = workgroups_1d(rows, 1, context.capabilities.max_workgroups).ok_or("too many rows")?;
     let statistics = Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(1), inverse], workgroups);
     // The normalization goes last: it is the kernel that the node is known by.

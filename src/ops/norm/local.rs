@@ -49,6 +49,7 @@ pub(crate) static LRN: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: LrnParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl LocalResponseNormalization {
@@ -76,7 +77,7 @@ fn lower_lrn(op: &LocalResponseNormalization, context: &LowerContext<'_>) -> Res
     };
     let max = context.capabilities.max_workgroups;
     let workgroups = workgroups_1d(y.shape.elements(), WORKGROUP_SIZE as usize, max).ok_or("too many elements")?;
-    let variant = Variant { kernel: &LRN, types, tile: None, overrides: vec![WORKGROUP_SIZE] };
+    let variant = Variant::new(&LRN, types, None, vec![WORKGROUP_SIZE]);
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
 }
 

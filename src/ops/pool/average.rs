@@ -65,6 +65,7 @@ pub(crate) static AVERAGE_POOL: Kernel = Kernel {
     overrides: WORKGROUP,
     params: AveragePoolParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static LP_POOL: Kernel = Kernel { name: "lp_pool", body: part!("lp_pool.wgsl"), params: LpPoolParams::LAYOUT, ..AVERAGE_POOL };
@@ -84,7 +85,7 @@ fn lower_average(op: &AveragePool, context: &LowerContext<'_>) -> Result<Lowerin
         count_include_pad: op.count_include_pad.into(),
     };
     let types = vec![context.elem(context.outputs[0].dtype)?];
-    let variant = Variant { kernel: &AVERAGE_POOL, types, tile: None, overrides: vec![WORKGROUP_SIZE] };
+    let variant = Variant::new(&AVERAGE_POOL, types, None, vec![WORKGROUP_SIZE]);
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
 }
 
@@ -105,7 +106,7 @@ fn lower_lp(op: &LpPool, context: &LowerContext<'_>) -> Result<Lowering, String>
         p: op.p,
     };
     let types = vec![context.elem(context.outputs[0].dtype)?];
-    let variant = Variant { kernel: &LP_POOL, types, tile: None, overrides: vec![WORKGROUP_SIZE] };
+    let variant = Variant::new(&LP_POOL, types, None, vec![WORKGROUP_SIZE]);
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
 }
 

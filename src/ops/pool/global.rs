@@ -53,6 +53,7 @@ pub(crate) static GLOBAL_AVERAGE_POOL: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }, Override { name: "LANES", values: &[1, 8, 64] }],
     params: GlobalPoolParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static GLOBAL_MAX_POOL: Kernel = Kernel { name: "global_max_pool", body: part!("global_max_pool.wgsl"), ..GLOBAL_AVERAGE_POOL };
@@ -83,7 +84,7 @@ fn lower_global(op: &GlobalPool, context: &LowerContext<'_>) -> Result<Lowering,
         PoolKind::Max => &GLOBAL_MAX_POOL,
     };
     let types = vec![context.elem(x.dtype)?];
-    let variant = Variant { kernel, types, tile: None, overrides: vec![WORKGROUP_SIZE, lanes] };
+    let variant = Variant::new(kernel, types, None, vec![WORKGROUP_SIZE, lanes]);
     let params = GlobalPoolParams { maps: maps as u32, elements: elements as u32 };
     Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
 }

@@ -47,6 +47,7 @@ pub(crate) static MAX_POOL: Kernel = Kernel {
     overrides: WORKGROUP,
     params: MaxPoolParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static MAX_POOL_INDICES: Kernel = Kernel {
@@ -80,7 +81,7 @@ fn lower_max(op: &MaxPool, context: &LowerContext<'_>) -> Result<Lowering, Strin
     } else {
         (&MAX_POOL, vec![elem], vec![Arg::Input(0), Arg::Output(0)])
     };
-    Ok(Lowering::single(Variant { kernel, types, tile: None, overrides: vec![WORKGROUP_SIZE] }, &params, bindings, workgroups))
+    Ok(Lowering::single(Variant::new(kernel, types, None, vec![WORKGROUP_SIZE]), &params, bindings, workgroups))
 }
 
 impl Operator for MaxPool {

@@ -47,6 +47,7 @@ pub(crate) static MAX_UNPOOL: Kernel = Kernel {
     overrides: &[Override { name: "FILL", values: &[0, 1] }, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: MaxUnpoolParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// The spatial axes of a shape `[N, C, …]` as `[D, H, W]`.
@@ -102,7 +103,7 @@ impl MaxUnpool {
             let workgroups = workgroups_1d(elements as usize, WORKGROUP_SIZE as usize, max).ok_or("too many elements")?;
             let (inferred, output) = (axes(spatial(&inferred)), axes(spatial(&output)));
             let params = MaxUnpoolParams { inferred, output, maps: (x[0] * x[1]) as u32, elements };
-            let variant = Variant { kernel: &MAX_UNPOOL, types: types.clone(), tile: None, overrides: vec![fill, WORKGROUP_SIZE] };
+            let variant = Variant::new(&MAX_UNPOOL, types.clone(), None, vec![fill, WORKGROUP_SIZE]);
             let bindings = vec![Arg::Input(0), Arg::Input(1), Arg::Output(0)];
             lowering.dispatches.extend(Lowering::single(variant, &params, bindings, workgroups).dispatches);
         }

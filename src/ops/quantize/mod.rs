@@ -56,6 +56,7 @@ pub(crate) static QUANTIZE: Kernel = Kernel {
     ],
     params: QuantizationParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static DEQUANTIZE: Kernel = Kernel { name: "dequantize", body: part!("dequantize.wgsl"), ..QUANTIZE };
@@ -148,7 +149,7 @@ fn lower_quantization(
     };
     let has_zero_point = context.inputs.get(2).is_some();
     let overrides = vec![(strides != [0; 3]).into(), has_zero_point.into(), WORKGROUP_SIZE];
-    let variant = Variant { kernel, types: vec![context.elem(real)?, context.elem(integer)?], tile: None, overrides };
+    let variant = Variant::new(kernel, vec![context.elem(real)?, context.elem(integer)?], None, overrides);
     let zero_point = if has_zero_point { Arg::Input(2) } else { Arg::Unused };
     let bindings = vec![Arg::Input(0), Arg::Input(1), zero_point, Arg::Output(0)];
     Ok(Lowering::single(variant, &params, bindings, workgroups.ok_or("too many elements")?))

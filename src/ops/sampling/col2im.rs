@@ -57,6 +57,7 @@ pub(crate) static COL2IM: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: Col2ImParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl Col2Im {
@@ -120,7 +121,7 @@ impl Col2Im {
             stride: array(&columns.stride, 1)?,
             elements: elements as u32,
         };
-        let variant = Variant { kernel: &COL2IM, types: vec![context.elem(output.dtype)?], tile: None, overrides: vec![WORKGROUP_SIZE] };
+        let variant = Variant::new(&COL2IM, vec![context.elem(output.dtype)?], None, vec![WORKGROUP_SIZE]);
         let workgroups =
             workgroups_1d(elements, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))

@@ -82,6 +82,7 @@ pub(crate) static GRID_SAMPLE: Kernel = Kernel {
     ],
     params: GridSampleParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl GridSample {
@@ -114,7 +115,7 @@ impl GridSample {
             axes: sampled.input.rank() as u32,
         };
         let overrides = vec![self.mode as u32, self.padding as u32, self.align_corners.into(), WORKGROUP_SIZE];
-        let variant = Variant { kernel: &GRID_SAMPLE, types: vec![context.elem(x.dtype)?], tile: None, overrides };
+        let variant = Variant::new(&GRID_SAMPLE, vec![context.elem(x.dtype)?], None, overrides);
         let workgroups =
             workgroups_1d(elements, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), Arg::Output(0)], workgroups))

@@ -70,6 +70,7 @@ pub(crate) static ROI_ALIGN: Kernel = Kernel {
     ],
     params: RoiAlignParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl RoiAlign {
@@ -99,7 +100,7 @@ impl RoiAlign {
             spatial_scale: self.spatial_scale,
         };
         let overrides = vec![(self.mode == RoiPool::Max).into(), self.half_pixel.into(), WORKGROUP_SIZE];
-        let variant = Variant { kernel: &ROI_ALIGN, types: vec![context.elem(x.dtype)?, index_type], tile: None, overrides };
+        let variant = Variant::new(&ROI_ALIGN, vec![context.elem(x.dtype)?, index_type], None, overrides);
         let workgroups =
             workgroups_1d(elements, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), index, Arg::Output(0)], workgroups))

@@ -34,6 +34,7 @@ pub(crate) static RESIZE: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: ResizeParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static RESIZE_NEAREST: Kernel = Kernel {
@@ -45,6 +46,7 @@ pub(crate) static RESIZE_NEAREST: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: ResizeParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// One axis of a dispatch: its extents, and the table that says what each output element is made of.
@@ -175,7 +177,7 @@ fn dispatch(
     let kernel = if matches!(op.mode, ResizeMode::Nearest(_)) { &RESIZE_NEAREST } else { &RESIZE };
     let workgroups =
         workgroups_1d(params.elements as usize, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
-    let variant = Variant { kernel, types: vec![elem], tile: None, overrides: vec![WORKGROUP_SIZE] };
+    let variant = Variant::new(kernel, vec![elem], None, vec![WORKGROUP_SIZE]);
     debug_assert_eq!(OUTSIDE, u32::MAX, "the kernels know it by this number");
     Ok(Dispatch { variant, params: bytemuck::bytes_of(params).to_vec(), bindings, workgroups })
 }

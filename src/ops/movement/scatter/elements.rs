@@ -45,6 +45,7 @@ pub(crate) static SCATTER_ELEMENTS: Kernel = Kernel {
     overrides: &[REDUCTION, AXES, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: ScatterElementsParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl ScatterElements {
@@ -73,7 +74,7 @@ impl ScatterElements {
         };
         let types = vec![context.elem(data.dtype)?, index_type];
         let overrides = vec![self.reduction as u32, axes_override(data.shape.rank())?, WORKGROUP_SIZE];
-        let variant = Variant { kernel: &SCATTER_ELEMENTS, types, tile: None, overrides };
+        let variant = Variant::new(&SCATTER_ELEMENTS, types, None, overrides);
         let workgroups =
             workgroups_1d(elements, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), index, Arg::Input(2), Arg::Output(0)], workgroups))

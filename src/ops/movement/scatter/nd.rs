@@ -49,6 +49,7 @@ pub(crate) static SCATTER_LISTED: Kernel = Kernel {
     overrides: &[REDUCTION, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: ScatterListedParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 pub(crate) static SCATTER_SEARCH: Kernel = Kernel {
@@ -60,6 +61,7 @@ pub(crate) static SCATTER_SEARCH: Kernel = Kernel {
     overrides: &[REDUCTION, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: ScatterSearchParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 /// More comparisons than this take longer on a GPU than a trip to the CPU.
@@ -91,7 +93,7 @@ impl ScatterNd {
             let (lists, longest) = lists(slices, &targets);
             context.capabilities.check_iterations(longest)?;
             let params = ScatterListedParams { elements: elements as u32, inner: tuples.inner as u32, slices: slices as u32 };
-            let variant = Variant { kernel: &SCATTER_LISTED, types: vec![elem], tile: None, overrides };
+            let variant = Variant::new(&SCATTER_LISTED, vec![elem], None, overrides);
             let bindings = vec![Arg::Input(0), Arg::Table(Tensor::vector(lists)), Arg::Input(2), Arg::Output(0)];
             return Ok(Lowering::single(variant, &params, bindings, workgroups));
         }
@@ -113,7 +115,7 @@ impl ScatterNd {
             rows: tuples.rows as u32,
             tuple: tuples.dims.rank() as u32,
         };
-        let variant = Variant { kernel: &SCATTER_SEARCH, types: vec![elem, index_type], tile: None, overrides };
+        let variant = Variant::new(&SCATTER_SEARCH, vec![elem, index_type], None, overrides);
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), index, Arg::Input(2), Arg::Output(0)], workgroups))
     }
 }

@@ -43,6 +43,7 @@ pub(crate) static TENSOR_SCATTER: Kernel = Kernel {
     overrides: &[Override { name: "CIRCULAR", values: &[0, 1] }, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: TensorScatterParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    ..Kernel::BASE
 };
 
 impl TensorScatter {
@@ -71,7 +72,7 @@ impl TensorScatter {
             update_steps: update.shape[axis] as i32,
         };
         let types = vec![context.elem(data.dtype)?, index_type];
-        let variant = Variant { kernel: &TENSOR_SCATTER, types, tile, overrides: vec![self.circular.into(), WORKGROUP_SIZE] };
+        let variant = Variant::new(&TENSOR_SCATTER, types, tile, vec![self.circular.into(), WORKGROUP_SIZE]);
         let workgroups = workgroups_1d(units, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
         Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), indices, Arg::Output(0)], workgroups))
     }
