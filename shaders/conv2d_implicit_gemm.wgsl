@@ -72,7 +72,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         first_x[v] = p % params.out_width * params.stride_x - params.left;
     }
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: array<array<Accumulator4, TILE_VECTORS>, TILE_ROWS>;
     for (var tap = 0u; tap < taps; tap++) {
         let in_z = out_z * params.stride_z + tap / window * params.dilation_z - params.front;
         if in_z >= params.in_depth {
@@ -101,10 +101,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             for (var r = 0u; r < TILE_ROWS; r += 4u) {
                 let channels = Accumulator4(w[weight + r / 4u]);
                 for (var v = 0u; v < TILE_VECTORS; v++) {
-                    sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
-                    sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
-                    sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
-                    sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
+                    sum[r][v] += channels.x * pixels[v];
+                    sum[r + 1u][v] += channels.y * pixels[v];
+                    sum[r + 2u][v] += channels.z * pixels[v];
+                    sum[r + 3u][v] += channels.w * pixels[v];
                 }
             }
             weight += taps * params.weight_vectors;
@@ -123,7 +123,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         let target_row = ((map * params.out_channels + m) * params.out_depth + out_z) * params.out_pixels;
         for (var v = 0u; v < TILE_VECTORS; v++) {
-            let value = sum[r * TILE_VECTORS + v] + bias;
+            let value = sum[r][v] + bias;
             for (var j = 0u; j < 4u; j++) {
                 let p = first + (v * 4u + j) * WORKGROUP_SIZE;
                 if p < params.out_pixels {

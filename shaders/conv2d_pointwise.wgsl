@@ -42,7 +42,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     var weight = group * params.in_channels * params.weight_vectors + row / 4u;
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: array<array<Accumulator4, TILE_VECTORS>, TILE_ROWS>;
     for (var c = 0u; c < params.in_channels; c++) {
         var pixels: array<Accumulator4, TILE_VECTORS>;
         for (var v = 0u; v < TILE_VECTORS; v++) {
@@ -52,10 +52,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var r = 0u; r < TILE_ROWS; r += 4u) {
             let channels = Accumulator4(w[weight + r / 4u]);
             for (var v = 0u; v < TILE_VECTORS; v++) {
-                sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
-                sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
-                sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
-                sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
+                sum[r][v] += channels.x * pixels[v];
+                sum[r + 1u][v] += channels.y * pixels[v];
+                sum[r + 2u][v] += channels.z * pixels[v];
+                sum[r + 3u][v] += channels.w * pixels[v];
             }
         }
         weight += params.weight_vectors;
@@ -76,7 +76,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let p = column + v * WORKGROUP_SIZE;
             if p < params.vectors {
                 let other = hold_vector(target_row + p, group * params.out_channels + m);
-                y[target_row + p] = Element4(finish_vector(sum[r * TILE_VECTORS + v] + bias, other));
+                y[target_row + p] = Element4(finish_vector(sum[r][v] + bias, other));
             }
         }
     }

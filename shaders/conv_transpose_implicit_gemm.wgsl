@@ -78,7 +78,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         pixel_x[v] = p % columns;
     }
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: array<array<Accumulator4, TILE_VECTORS>, TILE_ROWS>;
     for (var tap = 0; tap < i32(taps); tap++) {
         // Where pixel 0 of the phase meets this tap, times the stride; below zero it is before the input.
         let z = i32(slice % params.out_depth) + params.front - tap / params.kernel_width / params.kernel_height * params.dilation_z;
@@ -109,10 +109,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             for (var r = 0u; r < TILE_ROWS; r += 4u) {
                 let channels = Accumulator4(w[weight + r / 4u]);
                 for (var v = 0u; v < TILE_VECTORS; v++) {
-                    sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
-                    sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
-                    sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
-                    sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
+                    sum[r][v] += channels.x * pixels[v];
+                    sum[r + 1u][v] += channels.y * pixels[v];
+                    sum[r + 2u][v] += channels.z * pixels[v];
+                    sum[r + 3u][v] += channels.w * pixels[v];
                 }
             }
             weight += taps * params.weight_vectors;
@@ -136,7 +136,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let target_slice = (map * params.out_channels + m) * params.out_depth + slice % params.out_depth;
         let start = target_slice * params.out_height * params.out_width;
         for (var v = 0u; v < TILE_VECTORS; v++) {
-            let value = sum[r * TILE_VECTORS + v] + bias;
+            let value = sum[r][v] + bias;
             for (var j = 0u; j < 4u; j++) {
                 if first + (v * 4u + j) * WORKGROUP_SIZE < rows * columns {
                     let at = start + target_pixel[v][j];

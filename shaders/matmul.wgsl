@@ -55,7 +55,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         right[v] = batch_offset(workgroup.z, params.batch, params.b_batch) + min(first + v * WORKGROUP_SIZE, vectors - 1u);
     }
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: array<array<Accumulator4, TILE_VECTORS>, TILE_ROWS>;
     for (var k = 0u; k < params.inner; k++) {
         var columns: array<Accumulator4, TILE_VECTORS>;
         for (var v = 0u; v < TILE_VECTORS; v++) {
@@ -66,7 +66,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let value = Accumulator(a[left[r]]);
             left[r] += params.a_inner;
             for (var v = 0u; v < TILE_VECTORS; v++) {
-                sum[r * TILE_VECTORS + v] += value * columns[v];
+                sum[r][v] += value * columns[v];
             }
         }
     }
@@ -79,7 +79,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         let target_row = (workgroup.z * params.rows + m) * params.y_row + params.first_column;
         for (var v = 0u; v < TILE_VECTORS; v++) {
-            let scaled = Accumulator(params.alpha) * sum[r * TILE_VECTORS + v];
+            let scaled = Accumulator(params.alpha) * sum[r][v];
             for (var j = 0u; j < 4u; j++) {
                 let n = (first + v * WORKGROUP_SIZE) * 4u + j;
                 if n < params.columns {
