@@ -2,8 +2,12 @@
 //!
 //! Early passes run once, before shapes are known; late ones on the specialised graph, in which every value has a type.
 
-mod fold_batch_norm;
+mod fold_affine;
 mod fold_constants;
+mod forward;
+mod known;
+mod pattern;
+mod remove_duplicates;
 mod remove_identities;
 
 use std::collections::BTreeSet;
@@ -11,7 +15,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Result;
-use crate::graph::{Graph, ValueId};
+use crate::graph::Graph;
 
 macro_rules! passes {
     (
@@ -45,14 +49,17 @@ macro_rules! passes {
 
 passes! {
     early {
-        /// Identity and Dropout: whoever reads the output reads the input instead.
+        /// Identity, Dropout, Cast to the type that a value has: whoever reads the output reads the input instead.
         RemoveIdentities "remove-identities" remove_identities,
         /// Nodes that read constants alone are computed once.
         FoldConstants "fold-constants" fold_constants,
-        /// Convolution, then batch normalization: one convolution.
-        FoldBatchNorm "fold-batch-norm" fold_batch_norm,
+        /// Nodes that compute the same of the same: one of them.
+        RemoveDuplicates "remove-duplicates" remove_duplicates,
+        /// Normalization by constants, scale and shift around a convolution or a matrix product: other weights.
+        FoldAffine "fold-affine" fold_affine,
     }
-    late {}
+    late {
+    }
 }
 
 impl Pass {
@@ -105,56 +112,13 @@ pub(crate) fn optimize(graph: &mut Graph, passes: &[Pass], without: &BTreeSet<Pa
     Ok(reports)
 }
 
-/// How many nodes and graph outputs read each value.
-fn count_uses(graph: &Graph) -> Vec<usize> {
-    let mut uses = vec![0; graph.values.len()];
-    let reads = graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&graph.outputs);
-    reads.for_each(|id| uses[id.index()] += 1);
-    uses
-}
-
-/// The position of the node that writes each value.
-fn producers(graph: &Graph) -> Vec<Option<usize>> {
-    let mut producers = vec![None; graph.values.len()];
-    for (at, node) in graph.nodes.iter().enumerate() {
-        for id in node.outputs.iter().flatten() {
-            producers[id.index()] = Some(at);
-        }
-    }
-    producers
-}
-
-/// Has every node read `to` where it read `from`, and says how many inputs changed.
-fn replace_uses(graph: &mut Graph, from: ValueId, to: ValueId) -> usize {
-    let mut changed = 0;
-    for input in graph.nodes.iter_mut().flat_map(|n| &mut n.inputs) {
-        if *input == Some(from) {
-            *input = Some(to);
-            changed += 1;
-        }
-    }
-    changed
-}
-
 /// What the tests of the passes share.
 #[cfg(test)]
-mod testing {
+mod testing;
+
+#[cfg(test)]
+mod tests {
     use super::*;
-    use crate::tensor::Tensor;
-    use crate::{CompileOptions, Device, TensorView};
-
-    /// The graph after the passes that run before shapes are known, up to and including `pass`.
-    pub fn after(mut graph: Graph, pass: Pass) -> Graph {
-        let passes: Vec<Pass> = Pass::all().filter(|p| *p <= pass).collect();
-        optimize(&mut graph, &passes, &BTreeSet::new()).unwrap();
-        graph
-    }
-
-    /// The outputs on the CPU device, without these passes.
-    pub fn outputs(graph: &Graph, inputs: &[(&str, TensorView<'_>)], without: impl IntoIterator<Item = Pass>) -> Vec<Tensor> {
-        let session = Device::cpu().compile_with(graph.clone(), CompileOptions::new().without(without)).unwrap();
-        session.run(inputs).unwrap().into_tensors()
-    }
 
     #[test]
     fn passes_have_names_of_their_own() {
