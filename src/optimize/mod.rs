@@ -7,6 +7,7 @@ mod fold_constants;
 mod forward;
 mod known;
 mod pattern;
+mod recognize_activations;
 mod remove_duplicates;
 mod remove_identities;
 
@@ -55,6 +56,8 @@ passes! {
         FoldConstants "fold-constants" fold_constants,
         /// Nodes that compute the same of the same: one of them.
         RemoveDuplicates "remove-duplicates" remove_duplicates,
+        /// Activations that are written as several nodes: one. Before affine maps are folded, which would tear them apart.
+        RecognizeActivations "recognize-activations" recognize_activations,
         /// Normalization by constants, scale and shift around a convolution or a matrix product: other weights.
         FoldAffine "fold-affine" fold_affine,
     }
