@@ -4,6 +4,7 @@
 
 mod fold_affine;
 mod fold_constants;
+mod fold_pad;
 mod forward;
 mod known;
 mod pattern;
@@ -58,6 +59,8 @@ passes! {
         RemoveDuplicates "remove-duplicates" remove_duplicates,
         /// Activations that are written as several nodes: one. Before affine maps are folded, which would tear them apart.
         RecognizeActivations "recognize-activations" recognize_activations,
+        /// Pad with zeros, then a convolution or an average: the window pads.
+        FoldPad "fold-pad" fold_pad,
         /// Normalization by constants, scale and shift around a convolution or a matrix product: other weights.
         FoldAffine "fold-affine" fold_affine,
     }
