@@ -11,6 +11,7 @@ mod pattern;
 mod recognize_activations;
 mod remove_duplicates;
 mod remove_identities;
+mod remove_no_ops;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -65,6 +66,8 @@ passes! {
         FoldAffine "fold-affine" fold_affine,
     }
     late {
+        /// Nodes that change nothing at these shapes, and views of views.
+        RemoveNoOps "remove-no-ops" remove_no_ops,
     }
 }
 
