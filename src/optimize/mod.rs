@@ -9,6 +9,7 @@ mod forward;
 mod known;
 mod pattern;
 mod recognize_activations;
+mod recognize_norms;
 mod remove_duplicates;
 mod remove_identities;
 mod remove_no_ops;
@@ -68,6 +69,8 @@ passes! {
     late {
         /// Nodes that change nothing at these shapes, and views of views.
         RemoveNoOps "remove-no-ops" remove_no_ops,
+        /// Normalizations that are written as means and roots: one node.
+        RecognizeNorms "recognize-norms" recognize_norms,
     }
 }
 
