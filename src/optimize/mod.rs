@@ -121,12 +121,23 @@ pub(crate) fn optimize(graph: &mut Graph, passes: &[Pass], without: &BTreeSet<Pa
         graph.remove_dead_nodes();
         reports.push(PassReport { pass, changes, nodes_before, nodes_after: graph.nodes.len() });
     }
+    drop_unread_constants(graph);
     Ok(reports)
+}
+
+/// Lets go of the elements of constants that no node reads any more: weights that were folded into others.
+fn drop_unread_constants(graph: &mut Graph) {
+    let mut read = vec![false; graph.values.len()];
+    graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&graph.outputs).for_each(|id| read[id.index()] = true);
+    graph.values.iter_mut().zip(read).filter(|(_, read)| !read).for_each(|(value, _)| value.constant = None);
 }
 
 /// What the tests of the passes share.
 #[cfg(test)]
 mod testing;
+
+#[cfg(test)]
+mod random;
 
 #[cfg(test)]
 mod tests {

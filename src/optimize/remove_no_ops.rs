@@ -1,4 +1,4 @@
-//! Nodes that change nothing at these shapes, views of views, transpositions of transpositions.
+//! Nodes that change nothing at these shapes, views of views, transpositions of transpositions, and `Expand` before what broadcasts.
 
 use super::forward::{Kept, forward};
 use super::pattern::Index;
@@ -13,7 +13,7 @@ pub(super) fn run(graph: &mut Graph) -> Result<usize> {
     let index = Index::new(graph);
     let mut merged = 0;
     let removed = forward(graph, |graph, kept, node| {
-        merged += usize::from(merge(graph, kept, &index, node));
+        merged += usize::from(merge(graph, kept, &index, node) || broadcast(graph, kept, &index, node));
         unchanged(graph, node).map(|input| vec![input; node.outputs.len()])
     });
     Ok(removed + merged)
@@ -32,7 +32,7 @@ fn merge(graph: &mut Graph, kept: &Kept, index: &Index, node: &mut Node) -> bool
         && let Some(permutation) = composed(inner, outer, shape.rank())
     {
         node.op = Transpose { permutation }.into();
-        skip(kept, index, node);
+        skip(kept, index, node, 0);
         changed = true;
     }
     let Some(input) = node.inputs[0] else { return changed };
@@ -43,7 +43,7 @@ fn merge(graph: &mut Graph, kept: &Kept, index: &Index, node: &mut Node) -> bool
         return changed;
     }
     if after_view {
-        skip(kept, index, node);
+        skip(kept, index, node, 0);
     }
     let extents = shape.iter().map(|&extent| extent as i64).collect();
     let target = graph.add_constant(format!("{}.shape", node.name), Tensor::vector(extents));
@@ -51,13 +51,29 @@ fn merge(graph: &mut Graph, kept: &Kept, index: &Index, node: &mut Node) -> bool
     true
 }
 
-/// Has a node read what the node before it reads, and stand for that one where it was its only reader.
-fn skip(kept: &Kept, index: &Index, node: &mut Node) {
-    let Some((input, before)) = node.inputs[0].and_then(|input| Some((input, kept.maker(input)?))) else { return };
+/// Has an operator that broadcasts read what `Expand` reads before it, where the other operand has all extents.
+fn broadcast(graph: &Graph, kept: &Kept, index: &Index, node: &mut Node) -> bool {
+    let (Op::Binary(_) | Op::Comparison(_), [Some(a), Some(b)], [Some(output)]) = (&node.op, &node.inputs[..], &node.outputs[..]) else {
+        return false;
+    };
+    let (shape, operands) = (graph.tensor_type(*output).shape, [*a, *b]);
+    let expanded = |at: usize| {
+        let before = kept.maker(operands[at]).filter(|before| matches!(before.op, Op::Expand(_)))?;
+        let (source, other) = (graph.tensor_type(before.inputs[0]?).shape, graph.tensor_type(operands[1 - at]).shape);
+        (source.broadcast(&other) == Some(shape.clone())).then_some(at)
+    };
+    let Some(at) = expanded(0).or_else(|| expanded(1)) else { return false };
+    skip(kept, index, node, at);
+    true
+}
+
+/// Has input `at` of a node read what the node before it reads, and the node stand for that one where it was its only reader.
+fn skip(kept: &Kept, index: &Index, node: &mut Node, at: usize) {
+    let Some((input, before)) = node.inputs[at].and_then(|input| Some((input, kept.maker(input)?))) else { return };
     if index.only_reader(input).is_some() {
         node.origins.splice(0..0, before.origins.iter().cloned());
     }
-    node.inputs[0] = before.inputs[0];
+    node.inputs[at] = before.inputs[0];
 }
 
 /// The permutation of `inner`, then `outer`.

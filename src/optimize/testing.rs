@@ -51,7 +51,7 @@ pub fn outputs(graph: &Graph, inputs: &[(&str, Tensor)], without: impl IntoItera
 }
 
 /// The first output that differs.
-fn difference(got: &[Tensor], expected: &[Tensor], tolerance: Tolerance) -> Option<String> {
+pub fn difference(got: &[Tensor], expected: &[Tensor], tolerance: Tolerance) -> Option<String> {
     assert_eq!(got.len(), expected.len());
     let comparisons = got.iter().zip(expected).map(|(got, expected)| Comparison::new(got, expected, tolerance));
     comparisons.filter(|comparison| !comparison.passed()).map(|comparison| comparison.to_string()).next()

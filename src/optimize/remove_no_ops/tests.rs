@@ -164,6 +164,21 @@ fn transpositions_of_transpositions_are_one() {
 }
 
 #[test]
+fn expand_goes_where_the_reader_broadcasts() {
+    let graph = |other: &[usize]| {
+        network(&SHAPE, |b, x| {
+            let (axes, to) = (b.constant("axes", integers(&[1])), b.constant("to", integers(&[2, 3, 5, 7])));
+            let mean = b.node("mean", mean(1).0, &[x, axes]).unwrap();
+            let expanded = b.node("expanded", ops::Expand, &[mean, to]).unwrap();
+            let other = b.constant("other", testing::wave(other, 0.7));
+            b.node("sum", Binary::Add, &[other, expanded]).unwrap()
+        })
+    };
+    assert_eq!(left(&graph(&[3, 5, 1])), ["ReduceMean", "Add"]);
+    assert_eq!(left(&graph(&[1, 5, 7])), ["ReduceMean", "Expand", "Add"]);
+}
+
+#[test]
 fn outputs_keep_their_names() {
     let mut b = GraphBuilder::new("outputs");
     let x = b.input("x", DType::F32, SHAPE.to_vec());
