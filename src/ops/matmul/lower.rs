@@ -34,7 +34,7 @@ pub(crate) fn lower_product(product: &Product, context: &LowerContext<'_>) -> Re
     lowerer.candidates()
 }
 
-/// A batch of products with one `B` is one product with more rows, where `A` is dense.
+/// A batch of products with one `B`, and one row of addends, is one product with more rows, where `A` is dense.
 fn merge_batch_into_rows(product: &Product) -> Product {
     let mut merged = product.clone();
     let dense = product.batch.iter().rev().zip(product.a.batch.iter().rev());
@@ -46,7 +46,8 @@ fn merge_batch_into_rows(product: &Product) -> Product {
             expected *= extent;
             fits
         });
-    if a_is_dense && product.c.is_none() && product.b.batch.iter().all(|&s| s == 0) {
+    let one_addend = product.c.is_none_or(|[row, _]| row == 0);
+    if a_is_dense && one_addend && product.b.batch.iter().all(|&s| s == 0) {
         merged.rows = product.batch.iter().product::<usize>() * product.rows;
         merged.batch.clear();
         merged.a.batch.clear();
