@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::gpu::{self, AdapterReport, Candidate, Context, DeviceKind};
+use crate::gpu::{self, AdapterReport, Candidate, Context, DeviceKind, DeviceStatistics};
 use crate::graph::Graph;
 use crate::session::{CompileOptions, Session};
 
@@ -137,6 +137,11 @@ impl Device {
     /// The wgpu device and queue behind a GPU device: for buffers that [`Session::encode`] shares.
     pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
         self.context.as_ref().map(|c| c.wgpu())
+    }
+
+    /// What macula has created on a GPU device so far, for all sessions together; zeros for the CPU device.
+    pub fn statistics(&self) -> DeviceStatistics {
+        self.context.as_ref().map(|c| c.statistics()).unwrap_or_default()
     }
 
     /// Makes a network ready to run here.

@@ -43,7 +43,7 @@ mod tensor;
 
 pub use device::{Device, DeviceInfo};
 pub use error::{Error, OpError, Result};
-pub use gpu::{AdapterReport, DeviceKind};
+pub use gpu::{AdapterReport, DeviceKind, DeviceStatistics};
 pub use graph::{Dim, Graph, GraphBuilder, Node, NodeId, TensorType, Value, ValueId};
 pub use inspect::{Comparison, NodeCheck, VerifyReport, Worst};
 pub use optimize::{Pass, PassReport};

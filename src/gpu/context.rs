@@ -1,22 +1,47 @@
 //! A wgpu device and queue with what sessions share: capabilities, pipelines, the record of its loss.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use super::adapters::{Candidate, WANTED_FEATURES, capabilities};
+use super::adapters::{Candidate, WANTED_FEATURES, capabilities, pace};
 use super::pipelines::Pipelines;
 use crate::error::{Error, Result};
-use crate::plan::Capabilities;
+use crate::plan::{Capabilities, Pace};
 
 /// The longest wait for one submission: past it a driver is taken for dead.
 const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What macula has created on a device since it was opened. A run of shapes seen before, with no more runs in flight than before,
+/// changes none of it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct DeviceStatistics {
+    /// Buffers: weights, activations, staging.
+    pub buffers: u64,
+    /// Bind groups, one for each dispatch of a run in flight.
+    pub bind_groups: u64,
+    /// Compute pipelines, one for each kernel variant.
+    pub pipelines: u64,
+}
+
+/// What [`DeviceStatistics`] is read from.
+#[derive(Default)]
+struct Created {
+    buffers: AtomicU64,
+    bind_groups: AtomicU64,
+    pipelines: AtomicU64,
+}
 
 /// A device that programs are prepared for and run on.
 pub(crate) struct Context {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) capabilities: Capabilities,
+    /// How much work one submission may hold.
+    pub(super) pace: Option<Pace>,
     pub(super) pipelines: Pipelines,
+    created: Created,
     /// A few zero bytes for bindings that a kernel declares and a node leaves out.
     pub(super) unused: wgpu::Buffer,
     lost: Arc<Mutex<Option<String>>>,
@@ -58,8 +83,9 @@ impl Context {
                 mapped_at_creation: false,
             })
         })?;
-        let capabilities = capabilities(&device);
-        Ok(Self { device, queue, capabilities, pipelines: Pipelines::default(), unused, lost, poller: Mutex::default() })
+        let (capabilities, pace) = (capabilities(&device), pace(device.adapter_info().device_type.into()));
+        let (pipelines, created, poller) = Default::default();
+        Ok(Self { device, queue, capabilities, pace, pipelines, created, unused, lost, poller })
     }
 
     pub fn capabilities(&self) -> &Capabilities {
@@ -69,6 +95,28 @@ impl Context {
     /// The device itself, for programs that share it.
     pub fn wgpu(&self) -> (&wgpu::Device, &wgpu::Queue) {
         (&self.device, &self.queue)
+    }
+
+    /// What has been created so far.
+    pub fn statistics(&self) -> DeviceStatistics {
+        let Created { buffers, bind_groups, pipelines } = &self.created;
+        let [buffers, bind_groups, pipelines] = [buffers, bind_groups, pipelines].map(|count| count.load(Ordering::Relaxed));
+        DeviceStatistics { buffers, bind_groups, pipelines }
+    }
+
+    pub(super) fn create_buffer(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> wgpu::Buffer {
+        self.created.buffers.fetch_add(1, Ordering::Relaxed);
+        self.device.create_buffer(descriptor)
+    }
+
+    pub(super) fn create_bind_group(&self, descriptor: &wgpu::BindGroupDescriptor<'_>) -> wgpu::BindGroup {
+        self.created.bind_groups.fetch_add(1, Ordering::Relaxed);
+        self.device.create_bind_group(descriptor)
+    }
+
+    pub(super) fn create_compute_pipeline(&self, descriptor: &wgpu::ComputePipelineDescriptor<'_>) -> wgpu::ComputePipeline {
+        self.created.pipelines.fetch_add(1, Ordering::Relaxed);
+        self.device.create_compute_pipeline(descriptor)
     }
 
     /// Runs wgpu calls and turns what they raise into an error that says what was being done.

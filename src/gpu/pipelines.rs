@@ -15,28 +15,39 @@ pub(super) struct Pipeline {
     pub layout: wgpu::BindGroupLayout,
 }
 
-/// The pipelines of a context by [`Variant::key`].
+/// The pipelines of a context: a slot for each variant, locked while it is compiled so that nobody else compiles it too.
 #[derive(Default)]
 pub(super) struct Pipelines {
-    compiled: Mutex<HashMap<String, Arc<Pipeline>>>,
+    slots: Mutex<HashMap<Variant, Arc<Slot>>>,
 }
+
+type Slot = Mutex<Option<Arc<Pipeline>>>;
 
 impl Context {
     /// Compiles whatever of `variants` is not compiled yet, in parallel, and returns all of them in order.
     pub(super) fn pipelines(&self, variants: &[&Variant]) -> Result<Vec<Arc<Pipeline>>> {
-        let keys: Vec<String> = variants.iter().map(|v| v.key()).collect();
-        let mut missing: HashMap<&str, &Variant> = HashMap::new();
+        let mut slots = HashMap::new();
         {
-            let compiled = self.pipelines.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-            missing.extend(keys.iter().zip(variants).filter(|(k, _)| !compiled.contains_key(*k)).map(|(k, v)| (k.as_str(), *v)));
+            let mut known = self.pipelines.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            for &variant in variants {
+                slots.entry(variant).or_insert_with(|| known.entry(variant.clone()).or_default().clone());
+            }
         }
-        let fresh: Vec<_> =
-            missing.into_par_iter().map(|(key, variant)| Ok((key.to_owned(), Arc::new(self.compile(variant)?)))).collect::<Result<_>>()?;
-        let mut compiled = self.pipelines.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        for (key, pipeline) in fresh {
-            compiled.entry(key).or_insert(pipeline);
+        let pipelines: HashMap<&Variant, Arc<Pipeline>> =
+            slots.into_par_iter().map(|(variant, slot)| Ok((variant, self.pipeline(variant, &slot)?))).collect::<Result<_>>()?;
+        Ok(variants.iter().map(|variant| pipelines[variant].clone()).collect())
+    }
+
+    /// The pipeline of a slot, compiled where it is not yet; after an error the next who asks tries again.
+    fn pipeline(&self, variant: &Variant, slot: &Slot) -> Result<Arc<Pipeline>> {
+        // No work is handed to other threads under this lock, so whoever waits for it waits for a compiler only.
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pipeline) = &*slot {
+            return Ok(pipeline.clone());
         }
-        Ok(keys.iter().map(|key| compiled[key].clone()).collect())
+        let pipeline = Arc::new(self.compile(variant)?);
+        *slot = Some(pipeline.clone());
+        Ok(pipeline)
     }
 
     fn compile(&self, variant: &Variant) -> Result<Pipeline> {
@@ -68,7 +79,7 @@ impl Context {
                 bind_group_layouts: &[Some(&layout)],
                 immediate_size: 0,
             });
-            let pipeline = device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            let pipeline = self.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(kernel.name),
                 layout: Some(&pipeline_layout),
                 module: &module,

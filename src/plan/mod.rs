@@ -8,6 +8,7 @@ mod layout;
 mod lower;
 mod memory;
 mod packing;
+mod submissions;
 
 use std::fmt;
 
@@ -20,6 +21,7 @@ pub use kernels::KERNELS;
 pub(crate) use layout::{Collapsed, collapse, dims_array, element_count, workgroups_1d};
 pub use lower::{LowerOptions, lower};
 pub use packing::Packing;
+pub use submissions::Pace;
 
 use crate::graph::{Graph, NodeId, TensorType, ValueId};
 use crate::ops::Operands;
