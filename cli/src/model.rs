@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use macula::ops::{Op, Unary};
-use macula::{CompileOptions, DType, Device, DeviceInfo, Dim, Graph, Session, Tensor, Value, onnx};
+use macula::{CacheFolder, CompileOptions, DType, Device, DeviceInfo, DeviceOptions, Dim, Graph, Session, Tensor, Value, onnx};
 
 use crate::failure::Failure;
 
@@ -24,6 +24,12 @@ pub struct DeviceArgs {
     /// On a GPU, refuse a network of which a node has no GPU kernel
     #[arg(long)]
     pub strict: bool,
+    /// Where compiled kernels are kept between runs, where the driver can [default: the user's cache folder]
+    #[arg(long, env = "MACULA_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Neither read nor write compiled kernels
+    #[arg(long)]
+    pub no_cache: bool,
 }
 
 impl DeviceArgs {
@@ -40,7 +46,12 @@ impl DeviceArgs {
             let message = format!("`{}` is not a device; use auto, cpu, gpu, or an adapter's number in `macula devices`", self.device);
             return Err(Failure::usage(message));
         }
-        Ok(Device::from_name(&self.device)?)
+        let cache = match &self.cache_dir {
+            _ if self.no_cache => CacheFolder::Off,
+            Some(folder) => CacheFolder::At(folder.clone()),
+            None => CacheFolder::User,
+        };
+        Ok(Device::from_name_with(&self.device, &DeviceOptions::new().cache(cache))?)
     }
 }
 

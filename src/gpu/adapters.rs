@@ -154,8 +154,11 @@ pub(crate) fn describe(info: &wgpu::AdapterInfo) -> (String, DeviceKind, String,
 }
 
 /// The optional features that macula asks a device for, where the adapter has them.
-pub(super) const WANTED_FEATURES: wgpu::Features =
-    wgpu::Features::SHADER_F16.union(wgpu::Features::SHADER_INT64).union(wgpu::Features::SUBGROUP).union(wgpu::Features::TIMESTAMP_QUERY);
+pub(super) const WANTED_FEATURES: wgpu::Features = wgpu::Features::SHADER_F16
+    .union(wgpu::Features::SHADER_INT64)
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::PIPELINE_CACHE);
 
 /// What the planner may use of a device.
 pub(super) fn capabilities(device: &wgpu::Device) -> Capabilities {

@@ -238,7 +238,7 @@ impl Run<'_> {
                 let target = self.arena.downloading(*value);
                 encoder.copy_buffer_to_buffer(source, 0, target, 0, program.plan.device_bytes(*value));
             }
-            let submission = context.queue.submit([encoder.finish()]);
+            let submission = context.submit(encoder.finish());
             for sent in &mut self.sent {
                 if let Sent::Recorded(value) = sent {
                     *sent = Sent::Submitted(map(self.arena.uploading(*value), wgpu::MapMode::Write));
@@ -311,7 +311,7 @@ impl Run<'_> {
             for (i, buffer) in buffers.iter().enumerate() {
                 encoder.copy_buffer_to_buffer(buffer, buffer.size() - GUARD_BYTES, &staging, i as u64 * GUARD_BYTES, GUARD_BYTES);
             }
-            let submission = self.context.queue.submit([encoder.finish()]);
+            let submission = self.context.submit(encoder.finish());
             (staging, submission)
         })?;
         self.settle(submission, vec![map(&staging, wgpu::MapMode::Read)]).await?;
@@ -352,4 +352,57 @@ fn read<T>(buffer: &wgpu::Buffer, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<
     };
     buffer.unmap();
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::weights::WeightStore;
+    use super::*;
+    use crate::graph::{GraphBuilder, InputSpec, Specialized, TensorType};
+    use crate::ops::{Cast, Gemm, Unary};
+    use crate::plan::{LowerOptions, Pace, lower};
+    use crate::{CacheFolder, DType, Device, DeviceOptions};
+
+    /// Five matrix products with a node on the CPU between the third and the fourth.
+    fn program(context: &Context) -> Program {
+        let mut b = GraphBuilder::new("products");
+        let mut value = b.input("x", DType::F32, [5, 33]);
+        let w = b.constant("w", Tensor::of([33, 33], (0..33 * 33).map(|i| ((i * 7919) % 101) as f32 / 500.0 - 0.1).collect()));
+        for index in 0..5 {
+            value = b.node(format!("product {index}"), Gemm::default(), &[value, w]).unwrap();
+            if index == 2 {
+                let wide = b.node("wide", Cast { to: DType::F64 }, &[value]).unwrap();
+                let exp = b.node("exp", Unary::Exp, &[wide]).unwrap();
+                value = b.node("narrow", Cast { to: DType::F32 }, &[exp]).unwrap();
+            }
+        }
+        b.output("y", value);
+        let spec = InputSpec { ty: TensorType::new(DType::F32, [5, 33]), value: None };
+        let Specialized::Graph(graph) = b.finish().unwrap().specialize(&[spec]).unwrap() else { panic!("no values are needed") };
+        let plan = lower(graph, Some(context.capabilities()), &LowerOptions::default()).unwrap();
+        Program::new(context, Arc::new(plan), &WeightStore::default(), true).unwrap()
+    }
+
+    #[test]
+    fn runs_cut_into_submissions_give_the_same() {
+        let device = Device::from_name(&std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into())).expect("run tools/test.sh");
+        let (device, queue) = device.wgpu().expect("a GPU has a device");
+        let mut context = Context::share(device.clone(), queue.clone(), &DeviceOptions::new().cache(CacheFolder::Off)).unwrap();
+        let x = Tensor::of([5, 33], (0..165).map(|i| (i as f32 * 0.37).sin()).collect());
+        let product = 2.0 * 5.0 * 33.0 * 33.0;
+        let mut first = None;
+        for (products, submissions) in [(None, 2), (Some(1.5), 5), (Some(2.5), 3), (Some(100.0), 2)] {
+            context.pace = products.map(|products| Pace { flops: 2.0 * products * product, bytes: f64::INFINITY });
+            let program = program(&context);
+            for wait in [Wait::Here, Wait::InBackground] {
+                let before = context.statistics().submissions;
+                let y = pollster::block_on(program.run(&context, &[x.view()], wait, None)).unwrap();
+                // One more looks at the guards.
+                assert_eq!(context.statistics().submissions - before, submissions + 1, "{products:?}");
+                assert_eq!(y, *first.get_or_insert(y.clone()));
+            }
+        }
+    }
 }

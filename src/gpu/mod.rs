@@ -3,6 +3,7 @@
 mod adapters;
 mod arena;
 mod context;
+mod disk_cache;
 mod execute;
 #[allow(unsafe_code)]
 mod pipelines;

@@ -1,11 +1,14 @@
-//! Compute pipelines, compiled once per variant and shared by all programs of a context.
+//! Compute pipelines, compiled once per variant and shared by all programs of a context, and kept on disk between programs.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
 use super::context::Context;
+use super::disk_cache::{Contents, DiskCache, hash};
 use crate::error::Result;
 use crate::plan::{Access, Variant};
 
@@ -19,9 +22,96 @@ pub(super) struct Pipeline {
 #[derive(Default)]
 pub(super) struct Pipelines {
     slots: Mutex<HashMap<Variant, Arc<Slot>>>,
+    kept: Option<Kept>,
 }
 
 type Slot = Mutex<Option<Arc<Pipeline>>>;
+
+/// The driver's pipeline cache and its file.
+struct Kept {
+    cache: wgpu::PipelineCache,
+    file: DiskCache,
+    /// The variants whose pipelines were in the file when the device was opened.
+    read: BTreeSet<u64>,
+    saved: Mutex<Saved>,
+}
+
+/// What the file holds by now.
+struct Saved {
+    variants: BTreeSet<u64>,
+    /// A hash of the data.
+    data: u64,
+    at: Option<Instant>,
+}
+
+/// The file is written at most so often while kernels are compiled, and once more when the device goes.
+const BETWEEN_WRITES: Duration = Duration::from_secs(5);
+
+/// What wgpu gives for a driver that keeps nothing: its header and Vulkan's.
+const BARE_HEADERS: usize = 64 + 32;
+
+impl Pipelines {
+    /// Pipelines that are kept in a file in `folder`, where there is one and the driver can.
+    pub fn new(device: &wgpu::Device, folder: Option<&Path>) -> Self {
+        let kept = folder.filter(|_| device.features().contains(wgpu::Features::PIPELINE_CACHE)).and_then(|folder| {
+            let file = DiskCache::new(folder, &device.adapter_info());
+            let mut read = file.read();
+            let cache = open(device, &read.data).or_else(|why| {
+                log::warn!("the driver does not take its pipelines back, they are compiled anew: {why}");
+                read = Contents::default();
+                open(device, &[])
+            });
+            let saved = Mutex::new(Saved { variants: read.variants.clone(), data: hash(&read.data), at: None });
+            match cache {
+                Ok(cache) => Some(Kept { cache, file, read: read.variants, saved }),
+                Err(why) => {
+                    log::warn!("pipelines are not cached: {why}");
+                    None
+                }
+            }
+        });
+        Self { slots: Mutex::default(), kept }
+    }
+}
+
+fn open(device: &wgpu::Device, data: &[u8]) -> Result<wgpu::PipelineCache> {
+    let data = Some(data).filter(|data| !data.is_empty());
+    let descriptor = wgpu::PipelineCacheDescriptor { label: Some("macula"), data, fallback: false };
+    super::context::scoped(device, "opening the pipeline cache", || {
+        // SAFETY: the data is what `get_data` gave for this adapter and driver: the file's key says so, and its checksum that it is
+        // whole; it lies in a folder of the user's own.
+        unsafe { device.create_pipeline_cache(&descriptor) }
+    })
+}
+
+impl Kept {
+    /// Writes the file where the driver has something new to keep.
+    fn save(&self, variants: impl Iterator<Item = u64>, at_last: bool) {
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        saved.variants.extend(variants);
+        if !at_last && saved.at.is_some_and(|at| at.elapsed() < BETWEEN_WRITES) {
+            return;
+        }
+        let Some(data) = self.cache.get_data().filter(|data| data.len() > BARE_HEADERS && hash(data) != saved.data) else {
+            return;
+        };
+        (saved.data, saved.at) = (hash(&data), Some(Instant::now()));
+        if let Err(error) = self.file.write(&Contents { variants: saved.variants.clone(), data }) {
+            log::warn!("{}: {error}; compiled pipelines are not kept", self.file.path().display());
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.save(std::iter::empty(), true);
+    }
+}
+
+/// What tells a variant from others between programs: a shader that has changed is another one.
+fn identity(variant: &Variant) -> u64 {
+    hash(format!("{variant}\n{}", variant.source()).as_bytes())
+}
 
 impl Context {
     /// Compiles whatever of `variants` is not compiled yet, in parallel, and returns all of them in order.
@@ -33,8 +123,12 @@ impl Context {
                 slots.entry(variant).or_insert_with(|| known.entry(variant.clone()).or_default().clone());
             }
         }
+        let before = self.statistics().pipelines;
         let pipelines: HashMap<&Variant, Arc<Pipeline>> =
             slots.into_par_iter().map(|(variant, slot)| Ok((variant, self.pipeline(variant, &slot)?))).collect::<Result<_>>()?;
+        if let Some(kept) = self.pipelines.kept.as_ref().filter(|_| self.statistics().pipelines > before) {
+            kept.save(pipelines.keys().map(|variant| identity(variant)), false);
+        }
         Ok(variants.iter().map(|variant| pipelines[variant].clone()).collect())
     }
 
@@ -52,6 +146,8 @@ impl Context {
 
     fn compile(&self, variant: &Variant) -> Result<Pipeline> {
         let (kernel, device) = (variant.kernel, &self.device);
+        let kept = self.pipelines.kept.as_ref();
+        let known = kept.is_some_and(|kept| !kept.read.is_empty() && kept.read.contains(&identity(variant)));
         self.scoped(&format!("compiling kernel `{variant}`"), || {
             let descriptor =
                 wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(variant.source().into()) };
@@ -79,7 +175,7 @@ impl Context {
                 bind_group_layouts: &[Some(&layout)],
                 immediate_size: 0,
             });
-            let pipeline = self.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            let descriptor = wgpu::ComputePipelineDescriptor {
                 label: Some(kernel.name),
                 layout: Some(&pipeline_layout),
                 module: &module,
@@ -88,9 +184,9 @@ impl Context {
                     constants: &variant.constants(),
                     zero_initialize_workgroup_memory: false,
                 },
-                cache: None,
-            });
-            Pipeline { pipeline, layout }
+                cache: kept.map(|kept| &kept.cache),
+            };
+            Pipeline { pipeline: self.create_compute_pipeline(&descriptor, known), layout }
         })
     }
 }

@@ -1,6 +1,7 @@
 //! A compiled network: plans per input shape, runs, encoded runs, verification.
 
 mod options;
+mod run_all;
 mod stages;
 
 use std::ops::Index;
@@ -17,6 +18,7 @@ use crate::plan::{self, LowerOptions, Plan};
 use crate::tensor::{Tensor, TensorView};
 
 pub use options::CompileOptions;
+pub use run_all::RunAll;
 use stages::Stages;
 
 /// So many shapes keep their plans and buffers; the least recently used goes first.
@@ -151,6 +153,11 @@ impl Session {
     /// As [`Session::run`].
     pub async fn run_async(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<Outputs> {
         Ok(self.named(self.run_ordered(&self.order(inputs)?, Wait::InBackground).await?))
+    }
+
+    async fn run_owned(&self, inputs: Vec<Tensor>) -> Result<Outputs> {
+        let views: Vec<_> = inputs.iter().map(Tensor::view).collect();
+        Ok(self.named(self.run_ordered(&views, Wait::InBackground).await?))
     }
 
     fn named(&self, tensors: Vec<Tensor>) -> Outputs {
@@ -386,6 +393,12 @@ impl Session {
         };
         let prepared = Arc::new(Prepared { plan, program });
         let mut cache = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have prepared the same meanwhile. A lock around preparation instead would be held while other
+        // threads of a pool compile, one of which may ask for it.
+        let same = |known: &[InputSpec]| known.iter().map(|s| (&s.ty, &s.value)).eq(specs.iter().map(|s| (&s.ty, &s.value)));
+        if let Some((_, known)) = cache.iter().find(|(known, _)| same(known)) {
+            return Ok(known.clone());
+        }
         cache.insert(0, (specs, prepared.clone()));
         cache.truncate(CACHED_PLANS);
         Ok(prepared)
