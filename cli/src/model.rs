@@ -46,12 +46,15 @@ impl DeviceArgs {
             let message = format!("`{}` is not a device; use auto, cpu, gpu, or an adapter's number in `macula devices`", self.device);
             return Err(Failure::usage(message));
         }
-        let cache = match &self.cache_dir {
+        Ok(Device::from_name_with(&self.device, &DeviceOptions::new().cache(self.cache()))?)
+    }
+
+    fn cache(&self) -> CacheFolder {
+        match &self.cache_dir {
             _ if self.no_cache => CacheFolder::Off,
             Some(folder) => CacheFolder::At(folder.clone()),
             None => CacheFolder::User,
-        };
-        Ok(Device::from_name_with(&self.device, &DeviceOptions::new().cache(cache))?)
+        }
     }
 }
 
@@ -250,6 +253,17 @@ mod tests {
         }
         b.output("y", value);
         b.finish().unwrap()
+    }
+
+    #[test]
+    fn no_cache_goes_before_a_folder() {
+        let cache = |folder: Option<&str>, no_cache| {
+            DeviceArgs { device: "gpu".into(), strict: false, cache_dir: folder.map(PathBuf::from), no_cache }.cache()
+        };
+        assert_eq!(cache(None, false), CacheFolder::User);
+        assert_eq!(cache(Some("here"), false), CacheFolder::At("here".into()));
+        assert_eq!(cache(Some("here"), true), CacheFolder::Off);
+        assert_eq!(cache(None, true), CacheFolder::Off);
     }
 
     #[test]

@@ -190,3 +190,96 @@ impl Context {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk_cache::tests::Folder;
+    use super::*;
+    use crate::ops::{Binary, Unary};
+    use crate::{CacheFolder, DType, Device, DeviceOptions, GraphBuilder, Tensor};
+
+    fn open_device(cache: CacheFolder) -> Device {
+        let name = std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into());
+        Device::from_name_with(&name, &DeviceOptions::new().cache(cache)).expect("run tools/test.sh")
+    }
+
+    fn at(folder: &Folder) -> CacheFolder {
+        CacheFolder::At(folder.0.clone())
+    }
+
+    /// Runs a network of two kernels and gives what tells their variants.
+    fn run(device: &Device) -> BTreeSet<u64> {
+        let mut b = GraphBuilder::new("two kernels");
+        let (x, w) = (b.input("x", DType::F32, [2, 3, 5]), b.constant("w", Tensor::full([3, 5], 2f32)));
+        let y = b.node("y", Binary::Mul, &[x, w]).unwrap();
+        let z = b.node("z", Unary::Erf, &[y]).unwrap();
+        b.output("y", y);
+        b.output("z", z);
+        let x = Tensor::full([2, 3, 5], 1.5f32);
+        let outputs = device.compile(b.finish().unwrap()).unwrap().run(&[("x", x.view())]).unwrap();
+        assert_eq!(outputs[0], Tensor::full([2, 3, 5], 3f32));
+        let context = device.context().expect("a GPU has a context");
+        context.pipelines.slots.lock().unwrap().keys().map(identity).collect()
+    }
+
+    fn driver_data(device: &Device) -> Option<Vec<u8>> {
+        device.context().and_then(|context| context.pipelines.kept.as_ref()).and_then(|kept| kept.cache.get_data())
+    }
+
+    fn file(folder: &Folder, device: &Device) -> DiskCache {
+        DiskCache::new(&folder.0, &device.wgpu().expect("a GPU has a device").0.adapter_info())
+    }
+
+    #[test]
+    fn what_a_driver_gives_is_kept_and_known_again() {
+        let folder = Folder::new("kept");
+        let device = open_device(at(&folder));
+        let variants = run(&device);
+        assert_eq!((variants.len(), device.statistics().cached_pipelines), (device.statistics().pipelines as usize, 0));
+        let Some(data) = driver_data(&device) else { return };
+        let file = file(&folder, &device);
+        drop(device);
+        // A driver that keeps nothing gives its header, which is not worth a file; here it stands for more.
+        assert_eq!(folder.files().len(), usize::from(data.len() > BARE_HEADERS));
+        file.write(&Contents { variants, data }).unwrap();
+        let device = open_device(at(&folder));
+        run(&device);
+        assert_eq!(device.statistics().cached_pipelines, device.statistics().pipelines);
+        let off = open_device(CacheFolder::Off);
+        run(&off);
+        assert_eq!(off.statistics().cached_pipelines, 0, "the file is not read");
+    }
+
+    #[test]
+    fn without_a_folder_nothing_is_read_or_written() {
+        let device = open_device(CacheFolder::Off);
+        run(&device);
+        assert!(device.context().unwrap().pipelines.kept.is_none());
+    }
+
+    #[test]
+    fn what_the_driver_does_not_take_back_is_compiled_anew() {
+        let folder = Folder::new("rejected");
+        let device = open_device(at(&folder));
+        let variants = run(&device);
+        let (Some(data), file) = (driver_data(&device), file(&folder, &device)) else { return };
+        let mut newer = data.clone();
+        newer[8] ^= 1;
+        for data in [vec![0x5a; 1000], newer, data[..data.len() - 1].to_vec()] {
+            file.write(&Contents { variants: variants.clone(), data }).unwrap();
+            let device = open_device(at(&folder));
+            assert_eq!(run(&device), variants);
+            assert_eq!(device.statistics().cached_pipelines, 0);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_harms_no_run() {
+        let folder = Folder::new("a-file");
+        std::fs::write(&folder.0, "a file where the folder would be").unwrap();
+        let device = open_device(at(&folder));
+        run(&device);
+        drop(device);
+        std::fs::remove_file(&folder.0).unwrap();
+    }
+}
