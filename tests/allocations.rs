@@ -57,7 +57,7 @@ fn network() -> Graph {
     for layer in 0..6 {
         let weight = random(layer, [16, if layer == 0 { 3 } else { 16 }, 3, 3], -0.1..0.1);
         let weight = b.constant(format!("weight {layer}"), weight);
-        let features = b.node(format!("conv {layer}"), conv.clone(), &[value, weight]).unwrap();
+        let features = b.node(format!("conv {layer}"), conv, &[value, weight]).unwrap();
         let features = b.node(format!("relu {layer}"), Unary::Relu, &[features]).unwrap();
         value = if layer == 0 { features } else { b.node(format!("add {layer}"), Binary::Add, &[features, value]).unwrap() };
     }

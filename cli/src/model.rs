@@ -33,6 +33,11 @@ pub struct DeviceArgs {
 }
 
 impl DeviceArgs {
+    /// Makes a network ready to run, and only that: on a GPU its weights need not stay on the host.
+    pub fn compile_to_run(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
+        Ok(device.compile_with(graph, CompileOptions::new().strict(self.strict).drop_host_weights(true))?)
+    }
+
     /// Makes a network ready to run on the device that `open` gave.
     pub fn compile(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
         Ok(device.compile_with(graph, CompileOptions::new().strict(self.strict))?)

@@ -7,7 +7,7 @@ use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
 use super::arena::{Arena, Lease};
 use super::context::Context;
-use super::program::{GUARD_BYTES, POISON, Program, dispatches};
+use super::program::{Program, dispatches};
 use super::transfer::{for_each_piece, from_device};
 use crate::cpu;
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ pub(crate) type Trace<'a> = dyn FnMut(NodeId, Vec<Option<Tensor>>) + Send + 'a;
 /// What an upload converts at a time.
 const PIECE_BYTES: usize = 8 << 10;
 
-type Mapping = OneshotReceiver<Result<(), wgpu::BufferAsyncError>>;
+pub(super) type Mapping = OneshotReceiver<Result<(), wgpu::BufferAsyncError>>;
 
 impl Program {
     /// Runs on `inputs`, in the order of the graph's, and returns the graph's outputs.
@@ -109,10 +109,10 @@ impl Program {
     }
 }
 
-struct Run<'a> {
-    context: &'a Context,
+pub(super) struct Run<'a> {
+    pub(super) context: &'a Context,
     program: &'a Program,
-    arena: Lease<'a, Arena>,
+    pub(super) arena: Lease<'a, Arena>,
     inputs: &'a [TensorView<'a>],
     host: HashMap<ValueId, Tensor>,
     /// The commands of the next submission.
@@ -266,7 +266,7 @@ impl Run<'_> {
     }
 
     /// Waits until a submission's buffers are mapped.
-    async fn settle(&self, submission: wgpu::SubmissionIndex, mappings: Vec<Mapping>) -> Result<()> {
+    pub(super) async fn settle(&self, submission: wgpu::SubmissionIndex, mappings: Vec<Mapping>) -> Result<()> {
         match self.wait {
             Wait::Here => self.context.wait(submission)?,
             Wait::InBackground => self.context.wait_in_background(submission),
@@ -284,46 +284,9 @@ impl Run<'_> {
     fn outputs(&self) -> Result<Vec<Tensor>> {
         self.program.plan.graph.outputs().iter().map(|&value| self.on_host(value)).collect()
     }
-
-    fn poison(&self) -> Result<()> {
-        self.context.scoped("poisoning buffers", || {
-            for buffer in &self.arena.buffers {
-                let words = vec![POISON; (buffer.size() / 4) as usize];
-                self.context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&words));
-            }
-        })
-    }
-
-    /// That no kernel wrote past the end of a buffer.
-    async fn check_guards(&self) -> Result<()> {
-        let (buffers, device) = (&self.arena.buffers, &self.context.device);
-        if buffers.is_empty() {
-            return Ok(());
-        }
-        let (staging, submission) = self.context.scoped("checking guards", || {
-            let staging = self.context.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("macula guards"),
-                size: buffers.len() as u64 * GUARD_BYTES,
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            let mut encoder = device.create_command_encoder(&Default::default());
-            for (i, buffer) in buffers.iter().enumerate() {
-                encoder.copy_buffer_to_buffer(buffer, buffer.size() - GUARD_BYTES, &staging, i as u64 * GUARD_BYTES, GUARD_BYTES);
-            }
-            let submission = self.context.submit(encoder.finish());
-            (staging, submission)
-        })?;
-        self.settle(submission, vec![map(&staging, wgpu::MapMode::Read)]).await?;
-        let intact = read(&staging, |bytes| bytemuck::pod_collect_to_vec::<u8, u32>(bytes).iter().all(|&word| word == POISON))?;
-        if intact {
-            return Ok(());
-        }
-        Err(Error::Gpu { during: "a run with memory checks".into(), message: "a kernel wrote past the end of a buffer".into() })
-    }
 }
 
-fn map(buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> Mapping {
+pub(super) fn map(buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> Mapping {
     let (sender, receiver) = oneshot_channel();
     buffer.map_async(mode, .., move |result| {
         // The receiver is gone only when the run was dropped: nobody wants the answer.
@@ -345,7 +308,7 @@ fn fill(staging: &wgpu::Buffer, data: DataRef<'_>) -> Result<()> {
     Ok(())
 }
 
-fn read<T>(buffer: &wgpu::Buffer, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T> {
+pub(super) fn read<T>(buffer: &wgpu::Buffer, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T> {
     let value = match buffer.get_mapped_range(..) {
         Ok(range) => use_bytes(&range),
         Err(error) => return Err(Error::Gpu { during: "reading back".into(), message: error.to_string() }),

@@ -5,6 +5,7 @@ mod arena;
 mod context;
 mod disk_cache;
 mod execute;
+mod guards;
 #[allow(unsafe_code)]
 mod pipelines;
 mod program;

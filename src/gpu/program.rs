@@ -4,16 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::arena::{Arena, Lease, Pool};
 use super::context::Context;
+use super::guards::GUARD_BYTES;
 use super::pipelines::Pipeline;
 use super::weights::WeightStore;
 use crate::error::Result;
 use crate::plan::{Binding, Dispatch, Plan, Step};
-
-/// Words past the end of every buffer under [`Program::debug_memory`], which no kernel may touch.
-pub(super) const GUARD_BYTES: u64 = 64;
-
-/// What fills buffers under [`Program::debug_memory`]: NaN as `f32` and as `f16`.
-pub(super) const POISON: u32 = 0x7FFF_7FFF;
 
 /// A plan ready to run.
 pub(crate) struct Program {

@@ -96,7 +96,7 @@ mod tests {
             for piece in [4, 8, 4096] {
                 let mut stored = vec![];
                 let append = |offset, bytes: &[u8]| {
-                    assert!(offset == stored.len() && bytes.len() % 4 == 0 && bytes.len() <= piece);
+                    assert!(offset == stored.len() && bytes.len().is_multiple_of(4) && bytes.len() <= piece);
                     stored.extend_from_slice(bytes);
                     Ok(())
                 };

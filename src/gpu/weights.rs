@@ -13,7 +13,7 @@ use crate::tensor::{DType, Tensor};
 const PIECE_BYTES: usize = 4 << 20;
 
 /// Weights are submitted once so much is staged, which bounds the memory that staging takes.
-const STAGING_BYTES: usize = 64 << 20;
+const STAGING_BYTES: usize = 16 << 20;
 
 /// The weights of a session on the GPU, shared by its programs.
 #[derive(Default)]
@@ -56,6 +56,11 @@ impl Uploaded {
 }
 
 impl WeightStore {
+    /// Drops the elements that uploaded weights are compared with; programs keep their buffers.
+    pub fn forget(&self) {
+        self.uploaded.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The buffers of a plan's weights.
     pub(super) fn upload(&self, context: &Context, plan: &Plan) -> Result<Vec<Arc<wgpu::Buffer>>> {
         let mut uploaded = self.uploaded.lock().unwrap_or_else(PoisonError::into_inner);

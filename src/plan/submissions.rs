@@ -135,29 +135,36 @@ mod tests {
         lower(graph, Some(&Capabilities::default()), &LowerOptions::default()).unwrap()
     }
 
+    /// Where the submissions end, which follow on each other.
+    fn ends(plan: &Plan, pace: Option<Pace>) -> Vec<usize> {
+        let submissions = plan.submissions(pace);
+        assert!(submissions[0].start == 0 && submissions.windows(2).all(|w| w[0].end == w[1].start), "{submissions:?}");
+        submissions.into_iter().map(|dispatches| dispatches.end).collect()
+    }
+
     const PRODUCT: f64 = 2.0 * 6.0 * 64.0 * 64.0;
 
     #[test]
     fn without_a_watchdog_only_downloads_cut() {
-        assert_eq!(plan(false).submissions(None), [0..4]);
-        assert_eq!(plan(true).submissions(None), [0..2, 2..5]);
+        assert_eq!(ends(&plan(false), None), [4]);
+        assert_eq!(ends(&plan(true), None), [2, 5]);
     }
 
     #[test]
     fn work_is_bounded_in_operations() {
         let pace = |products: f64| Some(Pace { flops: products * PRODUCT / SECONDS_PER_SUBMISSION, bytes: f64::INFINITY });
-        assert_eq!(plan(false).submissions(pace(4.0)), [0..4]);
-        assert_eq!(plan(false).submissions(pace(3.9)), [0..3, 3..4]);
-        assert_eq!(plan(false).submissions(pace(2.0)), [0..2, 2..4]);
-        assert_eq!(plan(true).submissions(pace(2.5)), [0..2, 2..5], "what came before a download counts no more");
-        assert_eq!(plan(false).submissions(pace(0.3)), [0..1, 1..2, 2..3, 3..4], "a dispatch is never cut");
+        assert_eq!(ends(&plan(false), pace(4.0)), [4]);
+        assert_eq!(ends(&plan(false), pace(3.9)), [3, 4]);
+        assert_eq!(ends(&plan(false), pace(2.0)), [2, 4]);
+        assert_eq!(ends(&plan(true), pace(2.5)), [2, 5], "what came before a download counts no more");
+        assert_eq!(ends(&plan(false), pace(0.3)), [1, 2, 3, 4], "a dispatch is never cut");
     }
 
     #[test]
     fn work_is_bounded_in_bytes() {
         let product = 4.0 * (6.0 * 64.0 + 64.0 * 64.0 + 6.0 * 64.0);
         let pace = |products: f64| Some(Pace { flops: f64::INFINITY, bytes: products * product / SECONDS_PER_SUBMISSION });
-        assert_eq!(plan(false).submissions(pace(4.1)), [0..4]);
-        assert_eq!(plan(false).submissions(pace(2.1)), [0..2, 2..4]);
+        assert_eq!(ends(&plan(false), pace(4.1)), [4]);
+        assert_eq!(ends(&plan(false), pace(2.1)), [2, 4]);
     }
 }

@@ -20,6 +20,13 @@ pub fn gpu() -> &'static Device {
     })
 }
 
+/// A program's own device with just WebGPU's default limits.
+pub fn own_device() -> (wgpu::Device, wgpu::Queue) {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
+    pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap()
+}
+
 /// Seeded uniform values (SplitMix64), the same on every machine.
 pub fn random(seed: u64, shape: impl Into<Shape>, range: std::ops::Range<f32>) -> Tensor {
     let shape = shape.into();

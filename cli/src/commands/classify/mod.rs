@@ -89,7 +89,7 @@ pub fn classify(args: &ClassifyArgs, out: &mut dyn Write) -> Result<ExitCode, Fa
     let device_name = device_name(device.info());
     let start = Instant::now();
     let parameters = model.graph.parameters();
-    let session = args.device.compile(&device, model.graph)?;
+    let session = args.device.compile_to_run(&device, model.graph)?;
     classifier.check_plan(&session, &input, batch, size)?;
     let (compile_time, pipelines) = (start.elapsed(), device.statistics());
 
