@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use macula::ops::{Op, Unary};
-use macula::{CompileOptions, DType, Device, DeviceInfo, Dim, Graph, Session, Tensor, Value, onnx};
+use macula::{CompileOptions, DType, Device, DeviceInfo, Dim, Graph, Pass, Session, Tensor, Value, onnx};
 
 use crate::failure::Failure;
 
@@ -24,12 +24,15 @@ pub struct DeviceArgs {
     /// On a GPU, refuse a network of which a node has no GPU kernel
     #[arg(long)]
     pub strict: bool,
+    /// Leave out a pass of the optimiser, such as fold-batch-norm; may be repeated
+    #[arg(long = "without-pass", value_name = "NAME")]
+    pub without: Vec<Pass>,
 }
 
 impl DeviceArgs {
     /// Makes a network ready to run on the device that `open` gave.
     pub fn compile(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
-        Ok(device.compile_with(graph, CompileOptions::new().strict(self.strict))?)
+        Ok(device.compile_with(graph, CompileOptions::new().strict(self.strict).without(self.without.iter().copied()))?)
     }
 
     /// The device.

@@ -1,4 +1,4 @@
-//! `macula run`, `verify`, `inspect` and `devices`.
+//! `macula run`, `verify` and `devices`.
 
 use crate::support::{Scratch, cifar10, data, macula};
 
@@ -49,28 +49,14 @@ fn the_embedded_network_verifies() {
     assert!(run.stdout.contains("node outputs are within tolerance"), "{}", run.stdout);
     let json = macula(["verify", cifar10().to_str().unwrap(), "--random", "3", "--batch", "2", "--json"]).ok().json().remove(0);
     assert_eq!(json["passed"], true);
-    assert!(json["nodes"].as_array().unwrap().len() > 5);
-}
-
-#[test]
-fn inspect_shows_nodes_and_sums() {
-    let run = macula(["inspect"]).ok();
-    for what in ["input   image  f32[N,3,32,32], here f32[1,3,32,32]", "here f32[1,10]", "Conv", "Gemm", "613,354 parameters"] {
-        assert!(run.stdout.contains(what), "no `{what}` in\n{}", run.stdout);
-    }
-    let json = macula(["inspect", "--json", "--batch", "4"]).ok().json().remove(0);
-    assert_eq!(json["inputs"][0]["type"], "f32[4,3,32,32]");
-    let flops = json["flops"].as_u64().unwrap();
-    let one = macula(["inspect", "--json"]).ok().json()[0]["flops"].as_u64().unwrap();
-    assert!(flops > 3 * one && flops <= 4 * one, "{flops} {one}");
-}
-
-#[test]
-fn open_extents_are_asked_for() {
-    let Some(model) = data("models/super-resolution/model.onnx") else { return };
-    macula(["inspect", &model]).ok();
-    let run = macula(["inspect", &model, "--batch", "2"]).ok();
-    assert!(run.stdout.contains("here f32[2,1,224,224]"), "{}", run.stdout);
+    let nodes = json["nodes"].as_array().unwrap();
+    assert!(nodes.len() > 5);
+    assert_eq!(nodes[0]["origins"][1]["op"], "BatchNormalization");
+    assert!(run.stdout.contains("Conv + BatchNormalization"), "{}", run.stdout);
+    // Without the pass the nodes are the file's.
+    let whole = macula(["verify", "--without-pass", "fold-batch-norm", "--json"]).ok().json().remove(0);
+    assert!(whole["nodes"].as_array().unwrap().iter().all(|node| node["origins"].as_array().unwrap().len() == 1));
+    macula(["verify", "--without-pass", "fold"]).fails(2, &["`fold` is not a pass", "fold-batch-norm"]);
 }
 
 #[test]

@@ -55,10 +55,13 @@ impl Operator for Concat {
 
     fn reach(&self, context: &ReachContext<'_>) -> Reach {
         let Ok(along) = self.axis(context.y().rank()) else { return context.whole() };
-        let before: usize = context.inputs.inputs[..context.input].iter().flatten().map(|x| x.shape[along]).sum();
-        let shift = -(before as i64);
+        let given: Vec<_> = context.inputs.inputs.iter().flatten().collect();
+        let shift = -(given[..context.input].iter().map(|x| x.shape[along]).sum::<usize>() as i64);
+        // Where several parts may see something, one regular rule cannot tell whose turn it is.
+        let alone = given.iter().enumerate().all(|(at, x)| at == context.input || x.constant.is_some());
         context.each_axis(|axis, extent| match axis == along {
-            true => AxisReach::along(axis, Stencil::window(1, shift, shift), extent),
+            true if alone => AxisReach::along(axis, Stencil::window(1, shift, shift), extent),
+            true => AxisReach::whole(extent),
             false => AxisReach::same(axis),
         })
     }
