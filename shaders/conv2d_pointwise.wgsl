@@ -5,7 +5,7 @@
 // One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of pixels in registers. A workgroup owns the same channels for
 // WORKGROUP_SIZE · TILE_VECTORS vectors: neighbours read neighbouring vectors of x, and all read the same address of w.
 // Workgroups: x the tiles of channels, so that the pixels they share stay in cache; y the blocks of vectors; z image and group.
-// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations.
+// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: vectors past the end compute on the last one, and are not stored; neither are the channels that pad w.
 
 override HAS_BIAS: u32;
@@ -17,6 +17,10 @@ struct Params {
     groups: u32,
     vectors: u32, // H·W / 4
     weight_vectors: u32, // M' / 4
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -24,6 +28,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<Element4>;
 @group(0) @binding(3) var<storage, read> b: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element4>;
+@group(0) @binding(5) var<storage, read> held: array<Element4>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -70,7 +75,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var v = 0u; v < TILE_VECTORS; v++) {
             let p = column + v * WORKGROUP_SIZE;
             if p < params.vectors {
-                y[target_row + p] = Element4(sum[r * TILE_VECTORS + v] + bias);
+                let other = hold_vector(target_row + p, group * params.out_channels + m);
+                y[target_row + p] = Element4(finish_vector(sum[r * TILE_VECTORS + v] + bias, other));
             }
         }
     }

@@ -137,18 +137,19 @@ impl ReceptiveFields {
 
 /// Whether an operator slides windows along the axes from the third on.
 fn is_window(op: &Op) -> bool {
-    matches!(
-        op,
+    match op {
+        Op::Fused(fused) => fused.base.as_ref().is_some_and(|base| is_window(base)),
         Op::AveragePool(_)
-            | Op::Conv(_)
-            | Op::ConvInteger(_)
-            | Op::ConvTranspose(_)
-            | Op::DeformConv(_)
-            | Op::GlobalPool(_)
-            | Op::LpPool(_)
-            | Op::MaxPool(_)
-            | Op::QLinearConv(_)
-    )
+        | Op::Conv(_)
+        | Op::ConvInteger(_)
+        | Op::ConvTranspose(_)
+        | Op::DeformConv(_)
+        | Op::GlobalPool(_)
+        | Op::LpPool(_)
+        | Op::MaxPool(_)
+        | Op::QLinearConv(_) => true,
+        _ => false,
+    }
 }
 
 fn middle([first, last]: [i64; 2]) -> f64 {

@@ -165,7 +165,7 @@ impl Lowerer<'_> {
             Lowered::Kernels(lowerings) => {
                 let mut refusal = String::from("no kernel serves it");
                 let mut fitting = vec![];
-                for lowering in lowerings {
+                for lowering in lowerings.into_iter().map(Lowering::complete) {
                     match self.fits(node, &lowering, capabilities) {
                         Ok(()) => fitting.push(lowering),
                         Err(reason) => refusal = reason,
