@@ -81,5 +81,8 @@ fn is_parameter(op: &Op, input: usize, tensor: &Tensor) -> bool {
     };
     let stored_as_integers = matches!(op, Op::DequantizeLinear(_) | Op::QLinearConv(_));
     let number = tensor.dtype().is_float() || matches!(tensor.dtype(), DType::I8 | DType::U8) || stored_as_integers;
-    weight && number && tensor.shape().rank() > 0
+    // One number beside a whole tensor is an exponent, a bound or a factor.
+    let alone =
+        tensor.shape().rank() == 0 || tensor.len() == 1 && matches!(op, Op::Binary(_) | Op::Comparison(_) | Op::Unary(_) | Op::Where(_));
+    weight && number && !alone
 }
