@@ -56,7 +56,7 @@ fn the_embedded_model_loads() {
     assert_eq!(inputs(&graph), ["image f32[N,3,32,32]"]);
     assert_eq!(graph.value(graph.outputs()[0]).name, "logits");
     assert_eq!(graph.nodes().len(), 31);
-    assert_eq!(graph.parameters(), 613_354);
+    assert_eq!(graph.parameters(), 611_882);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use macula::ops::{self, Binary, Cast, Flatten, Tolerance, Unary};
 use macula::plan::Placed;
-use macula::{Comparison, CompileOptions, DType, Device, Dim, Error, GpuTensor, Graph, GraphBuilder, Tensor, TensorType};
+use macula::{Comparison, CompileOptions, DType, Device, Dim, Error, GpuTensor, Graph, GraphBuilder, Pass, Tensor, TensorType};
 use support::{gpu, own_device, random};
 
 /// Two inputs, two outputs, a free batch: `p = sigmoid(relu(a))`, `q = exp(b)`.
@@ -288,9 +288,12 @@ fn a_lost_device_is_an_error_of_run() {
 fn verification_passes_what_is_right() {
     let (a, b) = (random(1, [2, 3, 5], -2.0..2.0), random(2, [2, 7], -2.0..2.0));
     for device in devices() {
-        let report = device.compile(network()).unwrap().verify(&[("a", a.view()), ("b", b.view())]).unwrap();
-        assert!(report.passed(), "{report}");
-        assert_eq!(report.nodes.iter().map(|n| n.node.as_str()).collect::<Vec<_>>(), ["relu", "sigmoid", "exp"]);
+        for (without, nodes) in [(vec![], vec!["relu", "exp"]), (vec![Pass::FuseElementwise], vec!["relu", "sigmoid", "exp"])] {
+            let session = device.compile_with(network(), CompileOptions::new().without(without)).unwrap();
+            let report = session.verify(&[("a", a.view()), ("b", b.view())]).unwrap();
+            assert!(report.passed(), "{report}");
+            assert_eq!(report.nodes.iter().map(|n| n.node.as_str()).collect::<Vec<_>>(), nodes);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use macula::ops::{Op, Unary};
-use macula::{CacheFolder, CompileOptions, DType, Device, DeviceInfo, DeviceOptions, Dim, Graph, Session, Tensor, Value, onnx};
+use macula::{CacheFolder, CompileOptions, DType, Device, DeviceInfo, DeviceOptions, Dim, Graph, Pass, Session, Tensor, Value, onnx};
 
 use crate::failure::Failure;
 
@@ -30,17 +30,24 @@ pub struct DeviceArgs {
     /// Neither read nor write compiled kernels
     #[arg(long)]
     pub no_cache: bool,
+    /// Leave out a pass of the optimiser, such as fuse-epilogues; may be repeated
+    #[arg(long = "without-pass", value_name = "NAME")]
+    pub without: Vec<Pass>,
 }
 
 impl DeviceArgs {
     /// Makes a network ready to run, and only that: on a GPU its weights need not stay on the host.
     pub fn compile_to_run(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
-        Ok(device.compile_with(graph, CompileOptions::new().strict(self.strict).drop_host_weights(true))?)
+        Ok(device.compile_with(graph, self.options().drop_host_weights(true))?)
     }
 
     /// Makes a network ready to run on the device that `open` gave.
     pub fn compile(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
-        Ok(device.compile_with(graph, CompileOptions::new().strict(self.strict))?)
+        Ok(device.compile_with(graph, self.options())?)
+    }
+
+    fn options(&self) -> CompileOptions {
+        CompileOptions::new().strict(self.strict).without(self.without.iter().copied())
     }
 
     /// The device.
@@ -263,7 +270,7 @@ mod tests {
     #[test]
     fn no_cache_goes_before_a_folder() {
         let cache = |folder: Option<&str>, no_cache| {
-            DeviceArgs { device: "gpu".into(), strict: false, cache_dir: folder.map(PathBuf::from), no_cache }.cache()
+            DeviceArgs { device: "gpu".into(), strict: false, cache_dir: folder.map(PathBuf::from), no_cache, without: vec![] }.cache()
         };
         assert_eq!(cache(None, false), CacheFolder::User);
         assert_eq!(cache(Some("here"), false), CacheFolder::At("here".into()));

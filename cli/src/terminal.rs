@@ -54,16 +54,90 @@ pub fn error_size(value: f64) -> String {
     if value == 0.0 { "0".into() } else { format!("{value:.1e}") }
 }
 
-/// The names of the kernels in `name type overrides + name type overrides`; the rest is for those who ask for JSON.
+/// The names of the kernels in `name type overrides + name type overrides`, with `×3` where three in a row are the same; the rest is
+/// for those who ask for JSON.
 pub fn kernel_names(kernels: &str) -> String {
     if kernels.starts_with("CPU") {
         return kernels.to_owned();
     }
-    kernels.split(" + ").map(|kernel| kernel.split(' ').next().unwrap_or_default()).collect::<Vec<_>>().join(" + ")
+    let names: Vec<&str> = kernels.split(" + ").map(|kernel| kernel.split(' ').next().unwrap_or_default()).collect();
+    let runs =
+        names.chunk_by(|a, b| a == b).map(|run| if run.len() > 1 { format!("{} ×{}", run[0], run.len()) } else { run[0].to_owned() });
+    runs.collect::<Vec<_>>().join(" + ")
+}
+
+/// The terminal's columns; `None` where the output goes elsewhere and may be as wide as it likes.
+pub fn width() -> Option<usize> {
+    Table::new().width().map(usize::from)
+}
+
+/// A text of at most `width` characters, shortened in the middle: both ends of a name tell layers apart.
+pub fn shortened(text: &str, width: usize) -> String {
+    let count = text.chars().count();
+    if count <= width {
+        return text.to_owned();
+    }
+    let tail = width.saturating_sub(1) / 2;
+    let head = width.saturating_sub(1 + tail);
+    let ends: String = text.chars().take(head).collect();
+    ends + "…" + &text.chars().skip(count - tail).collect::<String>()
+}
+
+/// A column of a [`fitted`] table.
+#[derive(Clone, Copy, Debug)]
+pub struct Column {
+    /// Its title.
+    pub title: &'static str,
+    /// Whether it holds numbers.
+    pub number: bool,
+    /// The narrowest that its cells may be shortened to; `None` for cells that are printed whole or not at all.
+    pub least: Option<usize>,
+    /// How soon it is left out where the table is too wide: the lowest first; `None` for columns that stay.
+    pub dispensable: Option<u8>,
+}
+
+/// A table of at most `width` characters, if that is possible: cells are shortened, then columns left out. Also the titles of those.
+pub fn fitted(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> (String, Vec<&'static str>) {
+    let natural = |at: usize| {
+        let cells = rows.iter().map(|row| row[at].chars().count());
+        cells.chain([columns[at].title.chars().count()]).max().unwrap_or(0)
+    };
+    let mut shown: Vec<(usize, usize)> = (0..columns.len()).map(|at| (at, natural(at))).collect();
+    let mut left_out = vec![];
+    if let Some(width) = width {
+        let least = |&(at, natural): &(usize, usize)| {
+            columns[at].least.map_or(natural, |least| least.max(columns[at].title.chars().count()).min(natural))
+        };
+        let total = |widths: &mut dyn Iterator<Item = usize>| widths.map(|w| w + 2).sum::<usize>().saturating_sub(1);
+        while total(&mut shown.iter().map(least)) > width {
+            let next = shown.iter().enumerate().filter_map(|(place, (at, _))| Some((columns[*at].dispensable?, place))).min();
+            let Some((_, place)) = next else { break };
+            left_out.push(columns[shown.remove(place).0].title);
+        }
+        let lasts: Vec<usize> = shown.iter().map(least).collect();
+        while total(&mut shown.iter().map(|(_, w)| *w)) > width {
+            let widest = (0..shown.len()).filter(|&i| shown[i].1 > lasts[i]).max_by_key(|&i| shown[i].1);
+            let Some(widest) = widest else { break };
+            shown[widest].1 -= 1;
+        }
+    }
+    let header: Vec<&str> = shown.iter().map(|(at, _)| columns[*at].title).collect();
+    let right: Vec<usize> = (0..shown.len()).filter(|&place| columns[shown[place].0].number).collect();
+    let rows = rows.iter().map(|row| shown.iter().map(|&(at, width)| shortened(&row[at], width)).collect());
+    let mut table = styled(&header, rows, &right);
+    table.set_content_arrangement(ContentArrangement::Disabled);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    (table.trim_fmt(), left_out)
 }
 
 /// A table as wide as the terminal allows; `right` are the columns of numbers.
 pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, right: &[usize]) -> String {
+    styled(header, rows, right).trim_fmt()
+}
+
+fn styled(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, right: &[usize]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header.to_vec());
@@ -76,7 +150,7 @@ pub fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, right
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.trim_fmt()
+    table
 }
 
 /// A progress bar on the standard error; nothing where that is not a terminal, where there is little to wait for or `quiet` is set.
@@ -107,6 +181,7 @@ mod tests {
         assert_eq!(kernel_names("conv2d_direct f32 rows_16 HAS_BIAS=1 + unary f32 ACTIVATION=1"), "conv2d_direct + unary");
         assert_eq!(kernel_names("CPU: the device has no f64 in shaders"), "CPU: the device has no f64 in shaders");
         assert_eq!(kernel_names("view"), "view");
+        assert_eq!(kernel_names("strided_copy f32 AXES=2 + strided_copy f32 AXES=4 + unary f32"), "strided_copy ×2 + unary");
     }
 
     #[test]
@@ -121,6 +196,42 @@ mod tests {
         assert_eq!(time(Duration::from_micros(4_120)), "4.12 ms");
         assert_eq!(time(Duration::from_nanos(31_400)), "31.4 µs");
         assert_eq!(time(Duration::from_millis(12_340)), "12.3 s");
+    }
+
+    #[test]
+    fn names_are_shortened_in_the_middle() {
+        assert_eq!(shortened("layer1.0.conv1", 14), "layer1.0.conv1");
+        assert_eq!(shortened("layer1.0.conv1", 9), "laye…onv1");
+        assert_eq!(shortened("größer", 4), "gr…r");
+        assert_eq!(shortened("abc", 1), "…");
+    }
+
+    #[test]
+    fn fitted_tables_shorten_then_leave_out() {
+        let column = |title, number, least, dispensable| Column { title, number, least, dispensable };
+        let columns = [
+            column("layer", false, Some(8), None),
+            column("MFLOP", true, None, None),
+            column("runs as", false, Some(9), Some(1)),
+            column("centre", true, None, Some(0)),
+        ];
+        let rows = vec![
+            vec!["features.denseblock4.denselayer16.conv2".into(), "12.5".into(), "conv2d_implicit_gemm".into(), "15.5".into()],
+            vec!["relu".into(), "0.25".into(), "unary".into(), "1".into()],
+        ];
+        let widest = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap();
+        let (all, left_out) = fitted(&columns, &rows, None);
+        assert!(all.contains("features.denseblock4.denselayer16.conv2") && left_out.is_empty(), "{all}");
+        for width in 22..90 {
+            let (text, left_out) = fitted(&columns, &rows, Some(width));
+            assert!(widest(&text) <= width, "{width}: {text}");
+            assert_eq!(text.lines().count(), 6, "no line is wrapped: {text}");
+            assert_eq!(left_out.contains(&"runs as"), !text.contains("runs as"));
+            assert!(left_out.first().is_none_or(|first| *first == "centre"));
+        }
+        let (narrow, left_out) = fitted(&columns, &rows, Some(26));
+        assert_eq!(left_out, ["centre", "runs as"]);
+        assert!(narrow.contains("features.…16.conv2"), "{narrow}");
     }
 
     #[test]

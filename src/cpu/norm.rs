@@ -132,7 +132,7 @@ pub(super) fn lrn(op: &LocalResponseNormalization, inputs: &[Option<&Tensor>]) -
     let x = floats(inputs, 0)?;
     let shape = inputs[0]?.shape();
     let (channels, map) = (shape[1], shape[2..].iter().product::<usize>());
-    let [before, after] = op.reach();
+    let [before, after] = op.neighbours();
     let factor = op.alpha / op.size as f32;
     let mut y = vec![0f32; x.len()];
     if y.is_empty() {

@@ -241,13 +241,11 @@ impl Graph {
         &self.outputs
     }
 
-    /// The sum of the elements of all constants that nodes read as they are: the parameter count.
+    /// The elements of all weights, each once: what nodes read as constants, and the constants behind what follows from them.
+    ///
+    /// Not counted are running means and variances, scales and zero points, shapes, axes and indices, and single numbers.
     pub fn parameters(&self) -> usize {
-        let mut used = vec![false; self.values.len()];
-        for id in self.nodes.iter().flat_map(|n| n.inputs.iter().flatten()) {
-            used[id.index()] = true;
-        }
-        self.values.iter().zip(used).filter(|(_, used)| *used).filter_map(|(v, _)| v.constant.as_ref()).map(Tensor::len).sum()
+        crate::inspect::Parameters::of(self).total()
     }
 
     /// Drops the elements of constants, of those of more than a kilobyte that are not `kept`; types and shapes stay.

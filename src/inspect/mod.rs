@@ -1,8 +1,14 @@
-//! Looking inside a network: how far its results are from the reference, node by node.
+//! Looking inside a network: how far its results are from the reference, node by node, what each node costs, and what it sees.
 
 mod compare;
+mod parameters;
+mod receptive_field;
+mod summary;
 mod verify;
 
 pub use compare::{Comparison, Worst};
+pub(crate) use parameters::Parameters;
+pub use receptive_field::{AxisField, ReceptiveField, ReceptiveFields};
+pub use summary::{Layer, Memory, Summary};
 pub(crate) use verify::Verifier;
 pub use verify::{NodeCheck, VerifyReport};

@@ -14,7 +14,7 @@ use crate::tensor::{DType, Tensor, TensorView};
 pub struct NodeCheck {
     /// The node's name in the file.
     pub node: String,
-    /// The nodes of the file that it stands for, itself included.
+    /// The nodes of the file that it stands for, itself included; several where passes have merged them.
     pub origins: Vec<String>,
     /// The operator.
     pub op: &'static str,
@@ -56,13 +56,21 @@ impl VerifyReport {
     }
 }
 
+impl NodeCheck {
+    /// Whether it stands for several nodes of the file. Compiled without the passes that merged them
+    /// ([`CompileOptions::without`](crate::CompileOptions::without)), the network has them one by one.
+    pub fn is_merged(&self) -> bool {
+        self.origins.len() > 1
+    }
+}
+
 impl fmt::Display for NodeCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "node `{}` ({}) output `{}` {}{} by {}: {}",
-            self.node, self.op, self.output, self.dtype, self.comparison.shape, self.kernel, self.comparison
-        )
+        write!(f, "node `{}` ({}", self.node, self.op)?;
+        if self.is_merged() {
+            write!(f, ", stands for `{}`", self.origins.join("`, `"))?;
+        }
+        write!(f, ") output `{}` {}{} by {}: {}", self.output, self.dtype, self.comparison.shape, self.kernel, self.comparison)
     }
 }
 
@@ -158,28 +166,34 @@ impl<'a> Verifier<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::*;
     use crate::gpu::{Program, Wait, WeightStore};
-    use crate::graph::{InputSpec, Specialized};
-    use crate::ops::Unary;
+    use crate::graph::{Graph, InputSpec, Specialized};
+    use crate::ops::{BatchNormalization, Conv, Unary};
+    use crate::optimize::{Pass, optimize};
     use crate::plan::{LowerOptions, Step, lower};
     use crate::{Device, GraphBuilder, TensorType};
 
-    /// `exp(sigmoid(relu(x)))`, the sigmoid's dispatch changed by `sabotage` before it runs.
+    /// `exp(sigmoid(relu(x)))`, the plan changed by `sabotage` before it runs.
     fn report(sabotage: impl Fn(&mut Plan)) -> VerifyReport {
-        let device = Device::from_name(&std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into())).expect("run tools/test.sh");
-        let context = device.context().expect("a GPU device has a context");
         let mut b = GraphBuilder::new("chain");
         let mut value = b.input("x", DType::F32, [2, 3, 5, 7]);
         for (name, op) in [("relu", Unary::Relu), ("sigmoid", Unary::Sigmoid), ("exp", Unary::Exp)] {
             value = b.node(name, op, &[value]).unwrap();
         }
         b.output("y", value);
+        report_of(b.finish().unwrap(), sabotage)
+    }
+
+    fn report_of(graph: Graph, sabotage: impl Fn(&mut Plan)) -> VerifyReport {
+        let device = Device::from_name(&std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into())).expect("run tools/test.sh");
+        let context = device.context().expect("a GPU device has a context");
         let x = Tensor::of([2, 3, 5, 7], (0..210).map(|i| (i as f32 * 0.37).sin() * 3.0).collect());
         let spec = InputSpec { ty: TensorType::new(DType::F32, x.shape()), value: None };
-        let Specialized::Graph(graph) = b.finish().unwrap().specialize(&[spec]).unwrap() else { panic!("no values are needed") };
+        let Specialized::Graph(graph) = graph.specialize(&[spec]).unwrap() else { panic!("no values are needed") };
         let mut plan = lower(graph, Some(context.capabilities()), &LowerOptions::default()).unwrap();
         sabotage(&mut plan);
         let program = Program::new(context, Arc::new(plan), &WeightStore::default(), false).unwrap();
@@ -212,6 +226,41 @@ mod tests {
         let text = report.to_string();
         assert!(text.contains("`sigmoid` (Sigmoid)") && text.contains("unary") && text.contains("f32[2,3,5,7]"), "{text}");
         assert_eq!(report.worst(1)[0].node, "sigmoid");
+    }
+
+    #[test]
+    fn a_merged_node_is_mapped_back_to_the_nodes_of_the_file() {
+        let network = || {
+            let mut b = GraphBuilder::new("conv and norm");
+            let x = b.input("x", DType::F32, [2, 3, 5, 7]);
+            let w = b.constant("w", Tensor::of([4, 3, 3, 3], (0..108).map(|i| (i as f32 * 0.7).sin()).collect()));
+            let conv = b.node("conv1", Conv::default(), &[x, w]).unwrap();
+            let statistics = [0.9, 0.1, 0.2, 1.5].map(|v| b.constant(format!("s{v}"), Tensor::vector(vec![v as f32; 4])));
+            let norm = BatchNormalization { eps: 1e-5, momentum: 0.9, training: false };
+            let norm = b.node("bn1", norm, &[conv, statistics[0], statistics[1], statistics[2], statistics[3]]).unwrap();
+            b.output("y", norm);
+            b.finish().unwrap()
+        };
+        // The kernels write nothing at all.
+        let sabotage = |plan: &mut Plan| {
+            for step in &mut plan.steps {
+                if let Step::Dispatch { dispatch, .. } = step {
+                    dispatch.workgroups = [0; 3];
+                }
+            }
+        };
+        let mut folded = network();
+        optimize(&mut folded, Pass::EARLY, &BTreeSet::new()).unwrap();
+        let report = report_of(folded, sabotage);
+        let failure = report.first_failure().unwrap();
+        assert!(failure.is_merged() && failure.origins == ["conv1", "bn1"], "{failure}");
+        assert!(report.to_string().contains("node `conv1` (Conv, stands for `conv1`, `bn1`) output"), "{report}");
+        // Left out, the pass leaves each node to itself.
+        let mut whole = network();
+        optimize(&mut whole, Pass::EARLY, &BTreeSet::from([Pass::FoldAffine])).unwrap();
+        let report = report_of(whole, sabotage);
+        assert!(report.nodes.iter().all(|node| !node.is_merged()) && report.nodes.len() == 2);
+        assert!(report.to_string().contains("node `conv1` (Conv) output"), "{report}");
     }
 
     #[test]

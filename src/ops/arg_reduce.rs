@@ -4,7 +4,7 @@ use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::binary::NUMBERS;
 use crate::ops::reduce::{along_axis, deal_rows};
-use crate::ops::{Operands, Operator, Tolerance};
+use crate::ops::{Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, TypeRole, Variant, element_count, params,
     part,
@@ -95,6 +95,12 @@ impl Operator for ArgReduce {
 
     fn flops(&self, inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
         inputs.get(0).map_or(0, |data| data.shape.elements() as u64)
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let rank = context.x().rank();
+        let reduced: Vec<bool> = (0..rank).map(|axis| Some(axis) == resolve_axis(self.axis, rank)).collect();
+        context.reduction(&reduced, self.keep_dims)
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -2,7 +2,7 @@
 
 use crate::error::OpError;
 use crate::graph::{Parts, TensorType, ValueId};
-use crate::ops::{Operands, Operator};
+use crate::ops::{Operands, Operator, Reach, ReachContext};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, TypeRole, Variant, WORKGROUP_SIZE, params,
     part, workgroups_1d,
@@ -113,6 +113,10 @@ impl Operator for Cast {
         0
     }
 
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.elementwise()
+    }
+
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
         if context.inputs.get(0).is_some_and(|input| input.dtype == self.to) {
             return Lowered::View;
@@ -146,6 +150,10 @@ impl Operator for CastLike {
         let (Some(x), Some(like)) = (parts.input(0), parts.input(1)) else { return Ok(None) };
         let to = parts.dtype(like);
         Ok(Some(vec![parts.node("cast", Cast { to }, &[x])?]))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 { context.elementwise() } else { Reach::Nothing }
     }
 
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {

@@ -2,7 +2,7 @@
 
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator, Tolerance};
+use crate::ops::{Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -73,6 +73,10 @@ impl Operator for ShapeOf {
 
     fn fold(&self, inputs: &Operands<'_>) -> Option<Tensor> {
         inputs.get(0).map(|data| reference::constant::shape_of(self, data.shape))
+    }
+
+    fn reach(&self, _context: &ReachContext<'_>) -> Reach {
+        Reach::Nothing
     }
 
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {
@@ -146,6 +150,10 @@ impl Operator for Size {
 
     fn fold(&self, inputs: &Operands<'_>) -> Option<Tensor> {
         inputs.get(0).map(|data| Tensor::scalar(data.shape.elements() as i64))
+    }
+
+    fn reach(&self, _context: &ReachContext<'_>) -> Reach {
+        Reach::Nothing
     }
 
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {

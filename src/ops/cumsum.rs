@@ -4,12 +4,13 @@ use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::binary::NUMBERS;
 use crate::ops::reduce::along_axis;
-use crate::ops::{Operands, Operator, Tolerance};
+use crate::ops::{Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, WORKGROUP_SIZE, element_count, params,
     part, workgroups_1d,
 };
 use crate::reference;
+use crate::shape::resolve_axis;
 use crate::tensor::{DType, Tensor};
 
 /// `CumSum`: the sums of all elements up to each along one axis.
@@ -83,6 +84,14 @@ impl Operator for CumSum {
         let x = inputs.expect_dtype(0, "x", NUMBERS)?;
         split(inputs)?;
         Ok(vec![x.tensor_type()])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let along = context.inputs.integers(1, "axis").ok().flatten().and_then(|axis| resolve_axis(*axis.first()?, context.x().rank()));
+        match along {
+            Some(summed) if context.input == 0 => context.mixing(|axis| axis == summed),
+            _ => context.whole(),
+        }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

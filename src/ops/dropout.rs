@@ -2,7 +2,7 @@
 
 use crate::error::{OpError, Result};
 use crate::graph::{Parts, TensorType, ValueId};
-use crate::ops::{FLOATS, Identity, Operands, Operator, Tolerance};
+use crate::ops::{FLOATS, Identity, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -53,6 +53,10 @@ impl Operator for Dropout {
         let kept = parts.node("data", Identity, &[data])?;
         let mask = reference::constant::mask(self.typed_mask.then(|| parts.dtype(data)), &parts.shape(data));
         Ok(Some(vec![kept, parts.constant("mask", mask)]))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 { context.elementwise() } else { context.whole() }
     }
 
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {

@@ -2,7 +2,7 @@
 
 use crate::error::OpError;
 use crate::graph::{Parts, TensorType, ValueId};
-use crate::ops::{Binary, FLOATS, Operands, Operator};
+use crate::ops::{Binary, FLOATS, Operands, Operator, Reach, ReachContext};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::tensor::Tensor;
@@ -40,6 +40,10 @@ impl Operator for ImageScaler {
         let (scale, bias) = (parts.constant("scale", scale), parts.constant("bias", bias));
         let scaled = if self.scale == 1.0 { x } else { parts.node("scaled", Binary::Mul, &[x, scale])? };
         Ok(Some(vec![parts.node("moved", Binary::Add, &[scaled, bias])?]))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.elementwise()
     }
 
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {

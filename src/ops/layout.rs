@@ -2,7 +2,7 @@
 
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator, Tolerance};
+use crate::ops::{Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::{Shape, resolve_axis};
@@ -163,6 +163,10 @@ macro_rules! relabel {
 
             fn flops(&self, _inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
                 0
+            }
+
+            fn reach(&self, context: &ReachContext<'_>) -> Reach {
+                if context.input == 0 { context.regrouped() } else { Reach::Nothing }
             }
 
             fn lower(&self, _context: &LowerContext<'_>) -> Lowered {

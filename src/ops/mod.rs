@@ -22,9 +22,11 @@ pub(crate) mod movement;
 pub(crate) mod norm;
 pub(crate) mod pool;
 pub(crate) mod quantize;
+mod reach;
 pub(crate) mod reduce;
 pub(crate) mod sampling;
 pub(crate) mod softmax;
+pub(crate) mod stencil;
 pub(crate) mod tile;
 pub(crate) mod top_k;
 pub(crate) mod window;
@@ -59,9 +61,11 @@ pub use norm::{
 };
 pub use pool::{AveragePool, GlobalLpPool, GlobalPool, LpPool, MaxPool, MaxUnpool, PoolKind};
 pub use quantize::{DequantizeLinear, DynamicQuantizeLinear, QLinear, QLinearFunction, QuantizeLinear};
+pub use reach::{AxisReach, Reach, ReachContext};
 pub use reduce::{Reduce, ReduceFunction};
 pub use sampling::{AffineGrid, Col2Im, GridPadding, GridSample, Interpolation, NonMaxSuppression, RoiAlign, RoiPool};
 pub use softmax::{Hardmax, Softmax};
+pub use stencil::Stencil;
 pub use top_k::TopK;
 pub use window::{Padding, Placement, Spatial, Window};
 
@@ -137,6 +141,11 @@ pub trait Operator: fmt::Debug + Send + Sync {
     /// Floating-point operations of one run, a multiply-add counted as two; 0 for data movement.
     fn flops(&self, _inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
         outputs.first().map_or(0, |t| t.shape.elements() as u64)
+    }
+
+    /// What each unit of an output reads of an input: at least what the reference reads, everything where no rule is written.
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.whole()
     }
 
     /// The output, where it follows from the inputs' shapes alone.

@@ -3,7 +3,7 @@
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::binary::NUMBERS;
-use crate::ops::{FLOATS, Operands, Operator, Tolerance};
+use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, TypeRole, Variant, WORKGROUP_SIZE,
     collapse, dims_array, element_count, params, part, workgroups_1d,
@@ -328,6 +328,14 @@ impl Operator for Reduce {
 
     fn flops(&self, inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
         inputs.get(0).map_or(0, |data| data.shape.elements() as u64)
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let axes = context.inputs.integers(1, "axes");
+        match axes.and_then(|axes| reduced_axes(self, context.x().rank(), axes.as_deref())) {
+            Ok(reduced) if context.input == 0 => context.reduction(&reduced, self.keep_dims),
+            _ => context.whole(),
+        }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -3,13 +3,13 @@
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::reduce::{along_axis, deal_rows};
-use crate::ops::{FLOATS, Operands, Operator, Tolerance};
+use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, WORKGROUP_SIZE, element_count,
     params, part, workgroups_1d,
 };
 use crate::reference;
-use crate::shape::Shape;
+use crate::shape::{Shape, resolve_axis};
 use crate::tensor::{DType, Tensor};
 
 /// `Softmax`, `LogSoftmax`: `exp(x) ÷ Σ exp(x)` along one axis, or its logarithm. Input and output have the same shape.
@@ -151,6 +151,13 @@ impl Operator for Softmax {
         outputs.first().map_or(0, |t| 5 * t.shape.elements() as u64)
     }
 
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        match resolve_axis(self.axis, context.x().rank()) {
+            Some(first) => context.mixing(|axis| axis == first || self.flatten && axis > first),
+            None => context.whole(),
+        }
+    }
+
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
         Lowered::from_rule(self.lower_softmax(context))
     }
@@ -187,6 +194,13 @@ impl Operator for Hardmax {
         let x = inputs.expect_dtype(0, "input", FLOATS)?;
         split(self.axis, self.flatten, x.shape)?;
         Ok(vec![x.tensor_type()])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        match resolve_axis(self.axis, context.x().rank()) {
+            Some(first) => context.mixing(|axis| axis == first || self.flatten && axis > first),
+            None => context.whole(),
+        }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

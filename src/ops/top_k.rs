@@ -4,7 +4,7 @@ use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::binary::NUMBERS;
 use crate::ops::reduce::along_axis;
-use crate::ops::{Operands, Operator, Tolerance};
+use crate::ops::{Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, TypeRole, Variant, WORKGROUP_SIZE,
     element_count, params, part, workgroups_1d,
@@ -101,6 +101,11 @@ impl Operator for TopK {
 
     fn flops(&self, inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
         inputs.get(0).map_or(0, |x| x.shape.elements() as u64)
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let mixed = resolve_axis(self.axis, context.x().rank());
+        if context.input == 0 { context.mixing(|axis| Some(axis) == mixed) } else { context.whole() }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

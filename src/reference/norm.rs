@@ -110,7 +110,7 @@ pub(crate) fn rms_norm(x: &Tensor, scale: &Tensor, axis: usize, eps: f32) -> Ten
 pub(crate) fn lrn(x: &Tensor, op: &LocalResponseNormalization) -> Tensor {
     let values = x.to_f64();
     let (channels, map) = (x.shape()[1], x.shape()[2..].iter().product::<usize>());
-    let [before, after] = op.reach();
+    let [before, after] = op.neighbours();
     let normalize = |(at, v): (usize, &f64)| {
         let c = at / map % channels;
         let window = c.saturating_sub(before)..=c.saturating_add(after).min(channels - 1);

@@ -1,7 +1,7 @@
 //! `Resize`: where output elements lie in the input, and what they are made of.
 
 use crate::ops::movement::ResizeAxis;
-use crate::ops::{NearestMode, Resize, ResizeCoordinates, ResizeMode};
+use crate::ops::{NearestMode, Resize, ResizeCoordinates, ResizeMode, Stencil};
 use crate::shape::Shape;
 use crate::tensor::{Element, Tensor, for_each_dtype};
 
@@ -88,32 +88,74 @@ pub(crate) fn taps(op: &Resize, axis: &ResizeAxis) -> Taps {
             taps.extend(std::iter::repeat_n((OUTSIDE, 0.0), count));
             continue;
         }
-        let filter = |distance: f64| match op.mode {
-            ResizeMode::Cubic { coefficient } => cubic(distance, coefficient.into()),
-            _ => (1.0 - distance.abs()).max(0.0),
-        };
+        let filter = filter(op, stretch);
         let clamped = |index: f64| index.clamp(0.0, last) as u32;
         if let ResizeMode::Nearest(rounding) = op.mode {
-            let nearest = match rounding {
-                NearestMode::RoundPreferFloor => (at - 0.5).ceil(),
-                NearestMode::RoundPreferCeil => (at + 0.5).floor(),
-                NearestMode::Floor => at.floor(),
-                NearestMode::Ceil => at.ceil(),
-            };
-            taps.push((clamped(nearest), 1.0));
+            taps.push((clamped(nearest(at, rounding)), 1.0));
             continue;
         }
         let first = at.floor() + 1.0 - (count / 2) as f64;
         let weight = |tap: usize| {
             let index = first + tap as f64;
             let counts = !op.exclude_outside || (0.0..=last).contains(&index);
-            (index, if counts { filter((index - at) * stretch) } else { 0.0 })
+            (index, if counts { filter(index - at) } else { 0.0 })
         };
         let sum: f64 = (0..count).map(|tap| weight(tap).1).sum();
         let norm = if (op.antialias || op.exclude_outside) && sum != 0.0 { sum } else { 1.0 };
         taps.extend((0..count).map(weight).map(|(index, weight)| (clamped(index), weight / norm)));
     }
     Taps { count, taps }
+}
+
+/// The first and the last element that each output element of an axis is made of, those outside the input not moved to its edge;
+/// `None` where they do not repeat.
+pub(crate) fn stencil(op: &Resize, axis: &ResizeAxis) -> Option<Stencil> {
+    let whole = axis.resized.fract() == 0.0 && axis.resized <= (1u64 << 30) as f64;
+    if op.coordinates == ResizeCoordinates::CropAndResize || !whole || axis.input == 0 {
+        return None;
+    }
+    let (step, period) = match op.coordinates {
+        ResizeCoordinates::AlignCorners => (axis.input as u64 - 1, (axis.resized as u64).saturating_sub(1)),
+        _ => (axis.input as u64, axis.resized as u64),
+    };
+    // A single output element, or one input for all.
+    let common = gcd(step, period).max(1);
+    let (step, period) = if period == 0 { (0, 1) } else { (step / common, period / common) };
+    let span = |x: u64| {
+        let at = position(op, axis, x as f64);
+        if let ResizeMode::Nearest(rounding) = op.mode {
+            return Some([nearest(at, rounding) as i64; 2]);
+        }
+        let weighs = filter(op, stretch(op, axis));
+        let first = at.floor() as i64 + 1 - tap_count(op, axis) as i64 / 2;
+        let mut taps = (first..first + tap_count(op, axis) as i64).filter(|&index| weighs(index as f64 - at) != 0.0);
+        let start = taps.next()?;
+        Some([start, taps.next_back().unwrap_or(start)])
+    };
+    (period <= 1 << 12).then(|| (0..period).map(span).collect()).and_then(|phases| Stencil::periodic(step as i64, phases))
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if a == 0 { b } else { gcd(b % a, a) }
+}
+
+/// The nearest element to a position.
+fn nearest(at: f64, rounding: NearestMode) -> f64 {
+    match rounding {
+        NearestMode::RoundPreferFloor => (at - 0.5).ceil(),
+        NearestMode::RoundPreferCeil => (at + 0.5).floor(),
+        NearestMode::Floor => at.floor(),
+        NearestMode::Ceil => at.ceil(),
+    }
+}
+
+/// The weight of an element at a distance, before elements outside are left out.
+fn filter(op: &Resize, stretch: f64) -> impl Fn(f64) -> f64 {
+    let mode = op.mode;
+    move |distance| match mode {
+        ResizeMode::Cubic { coefficient } => cubic(distance * stretch, coefficient.into()),
+        _ => (1.0 - (distance * stretch).abs()).max(0.0),
+    }
 }
 
 /// `y[i_0, …] = Σ_taps weight_0·… · x[index_0, …]`; the nearest element is moved, not multiplied

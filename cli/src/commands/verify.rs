@@ -1,11 +1,12 @@
 //! `macula verify`: which node is wrong, and by how much.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use macula::{NodeCheck, Tensor, TensorView, VerifyReport};
+use macula::{Graph, NodeCheck, Pass, Tensor, TensorView, VerifyReport};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -51,16 +52,21 @@ pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<ExitCode, Failur
     let given = given(args, &model)?;
     let inputs = inputs::complete(&model.graph, given, &args.dims, Some(args.random.unwrap_or_default()))?;
     let device = args.device.open()?;
-    let session = args.device.compile(&device, model.graph)?;
+    let session = args.device.compile(&device, model.graph.clone())?;
     let views: Vec<(&str, TensorView<'_>)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
     let report = session.verify(&views)?;
 
     let device = device_name(device.info());
     if args.json {
-        let nodes: Vec<Value> = report.nodes.iter().map(as_json).collect();
+        let nodes: Vec<Value> = report.nodes.iter().map(|check| as_json(check, &model.graph)).collect();
         writeln!(out, "{}", json!({ "model": model.name, "device": device, "passed": report.passed(), "nodes": nodes }))?;
     } else {
-        print(out, &report, &model.name, &device, args.top)?;
+        print(out, &report, &model, &device, args.top)?;
+        if let Some(first) = report.first_failure().filter(|check| check.is_merged()) {
+            let plans = session.plans_for(&views)?;
+            let passes = plans.iter().flat_map(|plan| &plan.passes).filter(|pass| pass.changes > 0).map(|pass| pass.pass);
+            writeln!(out, "\n{}", advice(first, &model.graph, passes))?;
+        }
     }
     Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -91,8 +97,37 @@ fn picture(args: &VerifyArgs, model: &Model, pixels: image::RgbImage) -> Result<
     Ok((input.name.clone(), input.tensor(values.repeat(batch), batch, size)?))
 }
 
-fn print(out: &mut dyn Write, report: &VerifyReport, model: &str, device: &str, top: usize) -> Result<(), Failure> {
-    writeln!(out, "{model} on {device}, every node against the reference")?;
+/// What a merged node stands for, and how to see its parts by themselves.
+fn advice(check: &NodeCheck, file: &Graph, passes: impl Iterator<Item = Pass>) -> String {
+    let part = |origin: &String| match op_of(file, origin) {
+        Some(op) => format!("`{origin}` ({op})"),
+        None => format!("`{origin}`"),
+    };
+    let parts: Vec<String> = check.origins.iter().map(part).collect();
+    // These two merge nothing.
+    let merging: BTreeSet<Pass> = passes.filter(|pass| !matches!(pass, Pass::RemoveIdentities | Pass::FoldConstants)).collect();
+    let flags: Vec<String> = merging.iter().map(|pass| format!("--without-pass {pass}")).collect();
+    let tell = match flags.len() {
+        0 => "the optimiser has merged them".to_owned(),
+        _ => format!("to check them by themselves, and to find the pass that is wrong, add {}", flags.join(" or ")),
+    };
+    format!("`{}` stands for {} of the file; {tell}.", check.node, parts.join(", "))
+}
+
+/// The operator of a node of the file.
+fn op_of(file: &Graph, name: &str) -> Option<&'static str> {
+    file.nodes().iter().find(|node| node.name == name).map(|node| node.op.name())
+}
+
+/// The operators that a node stands for: `Conv + BatchNormalization`.
+fn ops_of(check: &NodeCheck, file: &Graph) -> String {
+    let ops: Option<Vec<&str>> = check.origins.iter().map(|origin| op_of(file, origin)).collect();
+    ops.filter(|_| check.is_merged()).map_or_else(|| check.op.to_owned(), |ops| ops.join(" + "))
+}
+
+fn print(out: &mut dyn Write, report: &VerifyReport, model: &Model, device: &str, top: usize) -> Result<(), Failure> {
+    writeln!(out, "{} on {device}, every node against the reference", model.name)?;
+    let row = |check: &NodeCheck| row(check, &model.graph);
     let header = ["node", "op", "kernel", "output", "abs. error", "rel. error", "at", "got", "expected", "beyond"];
     let numbers = [4, 5, 7, 8, 9];
     let bad = report.nodes.iter().filter(|n| !n.comparison.passed()).count();
@@ -111,7 +146,7 @@ fn print(out: &mut dyn Write, report: &VerifyReport, model: &str, device: &str, 
     Ok(())
 }
 
-fn row(check: &NodeCheck) -> Vec<String> {
+fn row(check: &NodeCheck, file: &Graph) -> Vec<String> {
     let c = &check.comparison;
     let (at, got, expected) = match (&c.worst, &c.mismatch) {
         (_, Some(mismatch)) => (mismatch.clone(), "–".into(), "–".into()),
@@ -120,7 +155,7 @@ fn row(check: &NodeCheck) -> Vec<String> {
     };
     vec![
         check.node.clone(),
-        check.op.to_owned(),
+        ops_of(check, file),
         terminal::kernel_names(&check.kernel),
         format!("{}{}", check.dtype, c.shape),
         terminal::error_size(c.worst_absolute),
@@ -132,11 +167,12 @@ fn row(check: &NodeCheck) -> Vec<String> {
     ]
 }
 
-fn as_json(check: &NodeCheck) -> Value {
+fn as_json(check: &NodeCheck, file: &Graph) -> Value {
     let c = &check.comparison;
     json!({
         "node": check.node,
         "op": check.op,
+        "origins": check.origins.iter().map(|origin| json!({ "name": origin, "op": op_of(file, origin) })).collect::<Vec<_>>(),
         "kernel": check.kernel,
         "output": check.output,
         "dtype": check.dtype.name(),
@@ -150,4 +186,34 @@ fn as_json(check: &NodeCheck) -> Value {
         "mismatch": c.mismatch,
         "passed": c.passed(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use macula::ops::{BatchNormalization, Conv};
+    use macula::{DType, Device, GraphBuilder};
+
+    #[test]
+    fn merged_nodes_are_named_by_the_file_and_told_apart_by_passes() {
+        let mut b = GraphBuilder::new("conv and norm");
+        let x = b.input("x", DType::F32, [1, 3, 5, 7]);
+        let w = b.constant("w", Tensor::full([4, 3, 3, 3], 0.5f32));
+        let conv = b.node("conv1", Conv::default(), &[x, w]).unwrap();
+        let statistics: Vec<_> = (0..4).map(|i| b.constant(format!("s{i}"), Tensor::full([4], 1f32))).collect();
+        let norm = BatchNormalization { eps: 1e-5, momentum: 0.9, training: false };
+        let norm = b.node("bn1", norm, &[conv, statistics[0], statistics[1], statistics[2], statistics[3]]).unwrap();
+        b.output("y", norm);
+        let file = b.finish().unwrap();
+        let session = Device::cpu().compile(file.clone()).unwrap();
+        let x = Tensor::full([1, 3, 5, 7], 1f32);
+        let report = session.verify(&[("x", x.view())]).unwrap();
+        let [check] = &report.nodes[..] else { panic!("one node is left: {:?}", report.nodes) };
+        assert_eq!(ops_of(check, &file), "Conv + BatchNormalization");
+        assert_eq!(row(check, &file)[..2], ["conv1", "Conv + BatchNormalization"]);
+        assert_eq!(as_json(check, &file)["origins"][1], json!({ "name": "bn1", "op": "BatchNormalization" }));
+        let text = advice(check, &file, Pass::all());
+        assert!(text.starts_with("`conv1` stands for `conv1` (Conv), `bn1` (BatchNormalization) of the file; "), "{text}");
+        assert!(text.contains("--without-pass fold-affine") && !text.contains("fold-constants"), "{text}");
+    }
 }

@@ -2,5 +2,6 @@
 
 mod bad_input;
 mod classify;
+mod inspect;
 mod networks;
 mod support;

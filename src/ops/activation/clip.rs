@@ -4,7 +4,7 @@ use super::lower_unary;
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::binary::{NUMBERS, PRELU, lower_binary};
-use crate::ops::{Operands, Operator};
+use crate::ops::{Operands, Operator, Reach, ReachContext};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, WORKGROUP_SIZE, params, part,
     workgroups_1d,
@@ -93,6 +93,10 @@ impl Operator for Clip {
         Ok(vec![x.tensor_type()])
     }
 
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 { context.elementwise() } else { context.whole() }
+    }
+
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
         let any = match Self::lower_any(context) {
             Ok(lowering) => lowering,
@@ -120,6 +124,10 @@ impl Operator for PRelu {
             return Err(OpError::invalid(format!("slope {} does not broadcast to the input's {}", slope.shape, x.shape)));
         }
         Ok(vec![x.tensor_type()])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.elementwise()
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -4,7 +4,7 @@ use super::lower_unary;
 use crate::error::OpError;
 use crate::graph::{Parts, TensorType, ValueId};
 use crate::ops::binary::NUMBERS;
-use crate::ops::{Binary, Cast, Clip, FLOATS, Op, Operands, Operator, PRelu};
+use crate::ops::{Binary, Cast, Clip, FLOATS, Op, Operands, Operator, PRelu, Reach, ReachContext};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -259,6 +259,10 @@ impl Operator for Unary {
             _ => return Ok(None),
         };
         Ok(Some(vec![parts.node(self.name(), op, &inputs)?]))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.elementwise()
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -4,7 +4,7 @@ use super::kernels::{Operation, lower_operation};
 use super::{NUMBERS, broadcast, expect_one_type};
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator};
+use crate::ops::{Operands, Operator, Reach, ReachContext};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -48,6 +48,10 @@ impl Operator for Comparison {
         let (a, b) = (inputs.expect_dtype(0, "A", allowed)?, inputs.expect_dtype(1, "B", allowed)?);
         expect_one_type(&a, &b)?;
         Ok(vec![TensorType::new(DType::Bool, broadcast(&a, &b)?)])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.elementwise()
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -17,7 +17,7 @@ use kernels::{Operation, STRIDED_ONLY, lower_operation};
 
 use crate::error::OpError;
 use crate::graph::{Parts, TensorType, ValueId};
-use crate::ops::{Cast, Operand, Operands, Operator, Tolerance};
+use crate::ops::{Cast, Operand, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -220,6 +220,10 @@ impl Operator for Binary {
         let b = if exponent == to { b } else { parts.node("exponent", Cast { to }, &[b])? };
         let power = parts.node("power", Binary::Pow, &[a, b])?;
         Ok(Some(vec![if base == to { power } else { parts.node("back", Cast { to: base }, &[power])? }]))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.elementwise()
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

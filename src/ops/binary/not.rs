@@ -3,7 +3,7 @@
 use super::{Binary, INTEGERS};
 use crate::error::OpError;
 use crate::graph::{Parts, TensorType, ValueId};
-use crate::ops::{Operands, Operator};
+use crate::ops::{Operands, Operator, Reach, ReachContext};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference::{self, cast::from_integers};
 use crate::shape::Shape;
@@ -38,6 +38,10 @@ impl Operator for Not {
         let ones = parts.constant("ones", from_integers(parts.dtype(x), &Shape::scalar(), vec![-1]));
         let op = if *self == Not::Logical { Binary::Xor } else { Binary::BitwiseXor };
         Ok(Some(vec![parts.node("xor", op, &[x, ones])?]))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.elementwise()
     }
 
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {

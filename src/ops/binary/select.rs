@@ -2,7 +2,7 @@
 
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator, Tolerance};
+use crate::ops::{Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, WORKGROUP_SIZE, collapse, dims_array,
     element_count, params, part, workgroups_1d,
@@ -91,6 +91,10 @@ impl Operator for Where {
 
     fn flops(&self, _inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
         0
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.elementwise()
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

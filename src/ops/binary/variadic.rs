@@ -3,7 +3,7 @@
 use super::{Binary, NUMBERS};
 use crate::error::OpError;
 use crate::graph::{Parts, TensorType, ValueId};
-use crate::ops::{FLOATS, Operands, Operator, Tolerance};
+use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -76,6 +76,10 @@ impl Operator for Variadic {
             result = parts.node("mean", Binary::Div, &[result, count])?;
         }
         Ok(Some(vec![result]))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.elementwise()
     }
 
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {

@@ -6,7 +6,7 @@ use super::{Conv, Convolution, check_bias, flops, packed};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::tile::{Tile, workgroup_size};
-use crate::ops::{Operand, Operands, Operator, Tolerance};
+use crate::ops::{Operand, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{Arg, Dispatch, LowerContext, Lowered, Lowering, Variant, WORKGROUP_SIZE};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -126,6 +126,15 @@ impl Operator for ConvInteger {
         flops(inputs, outputs, Self::W, Self::BIAS)
     }
 
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let (x, w) = (context.inputs.get(0), context.inputs.get(Self::W));
+        let placed = x.zip(w).and_then(|(x, w)| self.conv.place(x.shape, w.shape).ok());
+        match placed {
+            Some(convolution) if context.input == 0 => context.windows(&convolution.place, true),
+            _ => context.whole(),
+        }
+    }
+
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
         lower(self, context)
     }
@@ -166,6 +175,15 @@ impl Operator for QLinearConv {
 
     fn flops(&self, inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
         flops(inputs, outputs, Self::W, Self::BIAS)
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let (x, w) = (context.inputs.get(0), context.inputs.get(Self::W));
+        let placed = x.zip(w).and_then(|(x, w)| self.conv.place(x.shape, w.shape).ok());
+        match placed {
+            Some(convolution) if context.input == 0 => context.windows(&convolution.place, true),
+            _ => context.whole(),
+        }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -19,7 +19,7 @@ pub use transpose::ConvTranspose;
 
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{FLOATS, Operands, Operator, Padding, Placement, Spatial, Tolerance, Window};
+use crate::ops::{FLOATS, Operands, Operator, Padding, Placement, Reach, ReachContext, Spatial, Tolerance, Window};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -135,6 +135,15 @@ impl Operator for Conv {
     /// A multiply-add for each tap of each output, taps in the padding included; the bias one addition more.
     fn flops(&self, inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
         flops(inputs, outputs, 1, 2)
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let (x, w) = (context.inputs.get(0), context.inputs.get(1));
+        let placed = x.zip(w).and_then(|(x, w)| self.place(x.shape, w.shape).ok());
+        match placed {
+            Some(convolution) if context.input == 0 => context.windows(&convolution.place, true),
+            _ => context.whole(),
+        }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -7,7 +7,7 @@ use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::tile::{Tile, workgroup_size};
 use crate::ops::window::MAX_EXTENT;
-use crate::ops::{FLOATS, Operands, Operator, Padding, Placement, Spatial, Tolerance};
+use crate::ops::{AxisReach, FLOATS, Operands, Operator, Padding, Placement, Reach, ReachContext, Spatial, Stencil, Tolerance};
 use crate::plan::{Arg, Elem, LowerContext, Lowered, Lowering, Packing, Variant, WORKGROUP_SIZE, workgroups_1d};
 use crate::reference;
 use crate::shape::Shape;
@@ -187,6 +187,14 @@ impl Operator for ConvTranspose {
         (x.shape.elements() as u64).saturating_mul(per_input).saturating_add(bias)
     }
 
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let (x, w) = (context.inputs.get(0), context.inputs.get(1));
+        match x.zip(w).and_then(|(x, w)| self.place(x.shape, w.shape).ok()) {
+            Some(convolution) if context.input == 0 => transposed_reach(&convolution.place, context),
+            _ => context.whole(),
+        }
+    }
+
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
         let (x, w) = (context.inputs.required(0, "X"), context.inputs.required(1, "W"));
         let convolution = x.and_then(|x| self.place(x.shape, w?.shape)).map_err(|e| e.to_string());
@@ -202,6 +210,24 @@ impl Operator for ConvTranspose {
     fn tolerance(&self, dtype: DType) -> Tolerance {
         Tolerance::accumulation(dtype)
     }
+}
+
+/// Output `i` adds up the inputs `j` of which a tap `t` lies on it: `i + before = stride · j + dilation · t`.
+fn transposed_reach(place: &Placement, context: &ReachContext<'_>) -> Reach {
+    context.each_axis(|axis, extent| {
+        let Some(at) = axis.checked_sub(2).map(|spatial| 3 - place.rank + spatial) else {
+            return if axis == 1 { AxisReach::whole(extent) } else { AxisReach::same(axis) };
+        };
+        let [stride, dilation, taps, before] = [place.stride[at], place.dilation[at], place.kernel[at], place.before[at]].map(|n| n as i64);
+        // Which taps lie on an output repeats after `stride` of them.
+        let input = |i: i64, t: i64| ((i + before - dilation * t) % stride == 0).then(|| (i + before - dilation * t).div_euclid(stride));
+        let ends = |i: i64| {
+            let first = (0..taps).rev().take(stride as usize).find_map(|t| input(i, t))?;
+            Some([first, (0..taps).take(stride as usize).find_map(|t| input(i, t))?])
+        };
+        let few = stride <= 1 << 10;
+        AxisReach::along(axis, few.then(|| (0..stride).map(ends).collect()).and_then(|phases| Stencil::periodic(1, phases)), extent)
+    })
 }
 
 /// Every way to compute it on this device, best first.

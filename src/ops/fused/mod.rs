@@ -11,7 +11,7 @@ use std::fmt;
 
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Binary, Clip, Op, Operands, Operator, PRelu, Tolerance, Unary};
+use crate::ops::{Binary, Clip, Op, Operands, Operator, PRelu, Reach, ReachContext, Tolerance, Unary};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -141,6 +141,18 @@ impl Operator for Fused {
     fn flops(&self, inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
         let base = self.base.as_ref().map_or(0, |op| op.operator().flops(&self.base_operands(inputs), outputs));
         base + self.steps.len() as u64 * outputs.first().map_or(0, |t| t.shape.elements() as u64)
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let operand = self.steps.iter().any(|step| step.operand() == Some(context.input));
+        match &self.base {
+            Some(base) if context.input < self.base_inputs => {
+                let inputs = self.base_operands(context.inputs);
+                let read = base.operator().reach(&ReachContext { inputs: &inputs, ..*context });
+                if operand { context.whole() } else { read }
+            }
+            _ => context.elementwise(),
+        }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -10,7 +10,7 @@ pub use quantized::{MatMulInteger, QLinearMatMul};
 
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operand, Operands, Operator, Tolerance};
+use crate::ops::{Operand, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -109,6 +109,20 @@ impl Gemm {
 }
 
 impl MatMul {
+    /// What a product reads of the factor that is asked about, the second factor being input `b`.
+    pub(crate) fn reach_of(context: &ReachContext<'_>, b: usize) -> Reach {
+        let (Some(first), Some(second)) = (context.inputs.get(0), context.inputs.get(b)) else { return context.whole() };
+        // NumPy takes axes away that it gave to vectors.
+        let (rows, columns) = (first.shape.rank() > 1, second.shape.rank() > 1);
+        let (rank, own) = (context.y().rank(), context.x().rank());
+        let batch = rank - usize::from(rows) - usize::from(columns);
+        match context.input {
+            0 => context.factor(rows.then(|| own - 2), batch, batch),
+            at if at == b => context.factor(columns.then(|| own - 1), rank.saturating_sub(1), batch),
+            _ => context.whole(),
+        }
+    }
+
     /// The product, and the output's shape: NumPy takes axes away that it gave to vectors.
     pub(crate) fn product(a: &Shape, b: &Shape) -> Result<(Product, Shape), OpError> {
         if a.rank() == 0 || b.rank() == 0 {
@@ -192,6 +206,14 @@ impl Operator for Gemm {
         factors(inputs).map_or(0, |(a, b)| flops(self.product(a.shape, b.shape, inputs.get(2).map(|c| c.shape))))
     }
 
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        match context.input {
+            0 => context.factor(Some(usize::from(self.transpose_a)), 0, 0),
+            1 => context.factor(Some(usize::from(!self.transpose_b)), 1, 0),
+            _ => context.elementwise(),
+        }
+    }
+
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
         let product = factors(&context.inputs).and_then(|(a, b)| self.product(a.shape, b.shape, context.inputs.get(2).map(|c| c.shape)));
         lowered(product, context)
@@ -221,6 +243,10 @@ impl Operator for MatMul {
 
     fn flops(&self, inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
         flops(Self::product_of(inputs))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        Self::reach_of(context, 1)
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

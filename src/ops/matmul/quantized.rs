@@ -4,7 +4,7 @@ use super::MatMul;
 use crate::error::{OpError, Result};
 use crate::graph::{Parts, TensorType, ValueId};
 use crate::ops::build::{cast, reshape};
-use crate::ops::{Binary, Operands, Operator, Tolerance, Unary};
+use crate::ops::{Binary, Operands, Operator, Reach, ReachContext, Tolerance, Unary};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -113,6 +113,10 @@ impl Operator for MatMulInteger {
         Ok(Some(vec![parts.node("product", MatMul, &factors)?]))
     }
 
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        MatMul::reach_of(context, 1)
+    }
+
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {
         Lowered::Host("it runs as its parts".into())
     }
@@ -211,6 +215,10 @@ impl Operator for QLinearMatMul {
         let shifted = parts.node("shifted", Binary::Add, &[rounded, zero])?;
         let dtype = parts.dtype(inputs[7]);
         Ok(Some(vec![cast(parts, "saturated", shifted, dtype)?]))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        MatMul::reach_of(context, 3)
     }
 
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {

@@ -5,7 +5,7 @@ use super::{data, moves_only, strides};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::layout::outside;
-use crate::ops::{Operands, Operator};
+use crate::ops::{AxisReach, Operands, Operator, Reach, ReachContext, Stencil};
 use crate::plan::{Arg, LowerContext, Lowered, Lowering};
 use crate::reference;
 use crate::shape::resolve_axis;
@@ -51,6 +51,19 @@ impl Operator for Concat {
                 .ok_or_else(|| OpError::invalid(format!("the extents of axis {axis} add up to more than {}", usize::MAX)))?;
         }
         Ok(vec![TensorType::new(first.dtype, dims)])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let Ok(along) = self.axis(context.y().rank()) else { return context.whole() };
+        let given: Vec<_> = context.inputs.inputs.iter().flatten().collect();
+        let shift = -(given[..context.input].iter().map(|x| x.shape[along]).sum::<usize>() as i64);
+        // Where several parts may see something, one regular rule cannot tell whose turn it is.
+        let alone = given.iter().enumerate().all(|(at, x)| at == context.input || x.constant.is_some());
+        context.each_axis(|axis, extent| match axis == along {
+            true if alone => AxisReach::along(axis, Stencil::window(1, shift, shift), extent),
+            true => AxisReach::whole(extent),
+            false => AxisReach::same(axis),
+        })
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

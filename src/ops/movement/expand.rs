@@ -4,7 +4,7 @@ use super::strided_copy::{StridedCopy, Walk};
 use super::{data, moves_only};
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator};
+use crate::ops::{Operands, Operator, Reach, ReachContext};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -30,6 +30,10 @@ impl Operator for Expand {
         let shape = data.shape.broadcast(&target);
         let shape = shape.ok_or_else(|| OpError::invalid(format!("{} and {target} do not broadcast", data.shape)))?;
         Ok(vec![TensorType::new(data.dtype, shape)])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 { context.elementwise() } else { context.whole() }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

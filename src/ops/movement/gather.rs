@@ -1,10 +1,12 @@
 //! `Gather`.
 
+use std::cmp::Ordering;
+
 use super::{UNITS, addressable, data, index, moves_only, unit};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::layout::outside;
-use crate::ops::{Operands, Operator};
+use crate::ops::{AxisReach, Operands, Operator, Reach, ReachContext};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, TypeRole, Variant, WORKGROUP_SIZE, params,
     part, workgroups_1d,
@@ -87,6 +89,22 @@ impl Operator for Gather {
         }
         let dims = [&data.shape[..axis], indices.shape, &data.shape[axis + 1..]].concat();
         Ok(vec![TensorType::new(data.dtype, dims)])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let (Ok(along), Some(indices)) = (self.axis(context.x().rank()), context.inputs.get(1)) else { return context.whole() };
+        if context.input != 0 {
+            return context.whole();
+        }
+        context.each_axis(|axis, extent| match axis.cmp(&along) {
+            Ordering::Less => AxisReach::same(axis),
+            Ordering::Greater => AxisReach::same(axis + indices.shape.rank() - 1),
+            Ordering::Equal => {
+                let places = indices.constant.and_then(|values| reference::movement::positions(context.x(), along, values).ok());
+                let ends = places.and_then(|places| Some([*places.iter().min()? as i64, *places.iter().max()? as i64]));
+                ends.map_or_else(|| AxisReach::whole(extent), AxisReach::Fixed)
+            }
+        })
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -5,7 +5,7 @@ use super::{AXES, addressable, axes_override, data, moves_only, strides};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::layout::distinct_axes;
-use crate::ops::{Operands, Operator};
+use crate::ops::{AxisReach, Operands, Operator, Reach, ReachContext, Stencil};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, WORKGROUP_SIZE, dims_array, params, part,
     workgroups_1d,
@@ -178,6 +178,22 @@ impl Operator for Pad {
             return Err(OpError::invalid(format!("constant_value is {}, expected one {}", fill.tensor_type(), data.dtype)));
         }
         Ok(vec![TensorType::new(data.dtype, axes.iter().map(PadAxis::extent).collect::<Vec<_>>())])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let Ok(axes) = self.axes(context.x(), context.inputs) else { return context.whole() };
+        if context.input != 0 {
+            return context.whole();
+        }
+        context.each_axis(|axis, extent| {
+            let PadAxis { start, before, .. } = axes[axis];
+            let shift = start as i64 - before as i64;
+            match self.mode {
+                // Padding that shows the other end is as far as can be.
+                PadMode::Wrap if axes[axis].is_padded() => AxisReach::whole(extent),
+                _ => AxisReach::along(axis, Stencil::window(1, shift, shift), extent),
+            }
+        })
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -5,7 +5,7 @@ use super::{data, moves_only, strides};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::layout::distinct_axes;
-use crate::ops::{Operands, Operator};
+use crate::ops::{AxisReach, Operands, Operator, Reach, ReachContext, Stencil};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -84,6 +84,16 @@ impl Operator for Slice {
         let data = inputs.required(0, "data")?;
         let axes = self.axes(data.shape, inputs)?;
         Ok(vec![TensorType::new(data.dtype, axes.iter().map(|axis| axis.len).collect::<Vec<_>>())])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        match self.axes(context.x(), context.inputs) {
+            Ok(axes) if context.input == 0 => context.each_axis(|axis, extent| {
+                let start = axes[axis].start as i64;
+                AxisReach::along(axis, Stencil::window(axes[axis].step, start, start), extent)
+            }),
+            _ => context.whole(),
+        }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -4,7 +4,7 @@ use super::strided_copy::{StridedCopy, Walk};
 use super::{data, moves_only, strides};
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator};
+use crate::ops::{AxisReach, Operands, Operator, Reach, ReachContext, Stencil};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -44,6 +44,11 @@ pub(crate) struct Rearrangement {
 }
 
 impl DepthToSpace {
+    /// Which positions of a spatial axis each position of the output's reads.
+    fn stencil(&self) -> Option<Stencil> {
+        (self.block_size <= 1 << 10).then(|| Stencil::periodic(1, vec![Some([0, 0]); self.block_size])).flatten()
+    }
+
     /// The transposition of an input of `shape`.
     pub(crate) fn rearrangement(&self, shape: &Shape) -> Result<Rearrangement, OpError> {
         let (b, invalid) = (self.block_size, |what: &str| OpError::invalid(format!("{shape} {what} with block_size {}", self.block_size)));
@@ -63,6 +68,12 @@ impl DepthToSpace {
 }
 
 impl SpaceToDepth {
+    /// Which positions of a spatial axis each position of the output's reads.
+    fn stencil(&self) -> Option<Stencil> {
+        let block = i64::try_from(self.block_size).ok()?;
+        Stencil::window(block, 0, block - 1)
+    }
+
     /// The transposition of an input of `shape`.
     pub(crate) fn rearrangement(&self, shape: &Shape) -> Result<Rearrangement, OpError> {
         let (b, invalid) = (self.block_size, |what: &str| OpError::invalid(format!("{shape} {what} with block_size {}", self.block_size)));
@@ -106,6 +117,15 @@ macro_rules! rearranges {
             fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
                 let data = inputs.required(0, "input")?;
                 Ok(vec![TensorType::new(data.dtype, self.rearrangement(data.shape)?.output)])
+            }
+
+            fn reach(&self, context: &ReachContext<'_>) -> Reach {
+                let stencil = self.stencil();
+                context.each_axis(|axis, extent| match axis {
+                    0 => AxisReach::same(0),
+                    1 => AxisReach::whole(extent),
+                    _ => AxisReach::along(axis, stencil.clone(), extent),
+                })
             }
 
             fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -5,7 +5,7 @@ use super::{data, moves_only, strides};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::layout::outside;
-use crate::ops::{Operands, Operator};
+use crate::ops::{AxisReach, Operands, Operator, Reach, ReachContext, Stencil};
 use crate::plan::{Arg, LowerContext, Lowered, Lowering};
 use crate::reference;
 use crate::shape::{Shape, resolve_axis};
@@ -63,6 +63,19 @@ impl Operator for Split {
             TensorType::new(data.dtype, dims)
         };
         Ok(parts.into_iter().map(part).collect())
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        match self.parts(context.x(), context.inputs) {
+            Ok((along, parts)) if context.input == 0 => {
+                let start = parts[..context.output].iter().sum::<usize>() as i64;
+                context.each_axis(|axis, extent| match axis == along {
+                    true => AxisReach::along(axis, Stencil::window(1, start, start), extent),
+                    false => AxisReach::same(axis),
+                })
+            }
+            _ => context.whole(),
+        }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -4,7 +4,7 @@ use super::strided_copy::{StridedCopy, Walk};
 use super::{data, moves_only};
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator};
+use crate::ops::{AxisReach, Operands, Operator, Reach, ReachContext, Stencil};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -49,6 +49,19 @@ impl Operator for Tile {
         let shape = data.shape.iter().zip(&repeats).map(|(&extent, &count)| extent.checked_mul(count)).collect::<Option<Shape>>();
         let shape = shape.ok_or_else(|| OpError::invalid(format!("{} times {repeats:?} is too large", data.shape)))?;
         Ok(vec![TensorType::new(data.dtype, shape)])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input != 0 {
+            return context.whole();
+        }
+        context.each_axis(|axis, extent| {
+            let again = || (0..extent as i64).map(|at| Some([at, at])).collect();
+            match context.y()[axis] == extent {
+                true => AxisReach::same(axis),
+                false => AxisReach::along(axis, (extent <= 1 << 12).then(again).and_then(|phases| Stencil::periodic(0, phases)), extent),
+            }
+        })
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -4,7 +4,7 @@ use super::strided_copy::{StridedCopy, Walk};
 use super::{data, moves_only, strides};
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator};
+use crate::ops::{AxisReach, Operands, Operator, Reach, ReachContext};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::tensor::Tensor;
@@ -42,6 +42,14 @@ impl Operator for Transpose {
         let data = inputs.required(0, "data")?;
         let axes = self.axes(data.shape.rank())?;
         Ok(vec![TensorType::new(data.dtype, axes.iter().map(|&axis| data.shape[axis]).collect::<Vec<_>>())])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        let Ok(axes) = self.axes(context.x().rank()) else { return context.whole() };
+        context.each_axis(|axis, extent| match axes.iter().position(|&shown| shown == axis) {
+            Some(at) => AxisReach::same(at),
+            None => AxisReach::whole(extent),
+        })
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

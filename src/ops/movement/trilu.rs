@@ -3,7 +3,7 @@
 use super::{addressable, data, moves_only};
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{Operands, Operator};
+use crate::ops::{Operands, Operator, Reach, ReachContext};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, WORKGROUP_SIZE, params, part,
     workgroups_1d,
@@ -89,6 +89,10 @@ impl Operator for Trilu {
         }
         Self::diagonal(inputs)?;
         Ok(vec![data.tensor_type()])
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 { context.elementwise() } else { context.whole() }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

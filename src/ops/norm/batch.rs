@@ -4,7 +4,7 @@ use super::{FLAG, ROW_WORKGROUP, channels, count, row_flops, row_workgroup, vect
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::fused::VECTOR_EPILOGUE;
-use crate::ops::{FLOATS, Operands, Operator, Tolerance};
+use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, WORKGROUP_SIZE, params, part,
     workgroups_1d,
@@ -164,6 +164,10 @@ impl Operator for BatchNormalization {
 
     fn flops(&self, _inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
         if self.training { row_flops(outputs) } else { outputs.first().map_or(0, |y| (y.shape.elements() as u64).saturating_mul(3)) }
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 && !self.training { context.elementwise() } else { context.whole() }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

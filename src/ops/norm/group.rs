@@ -4,7 +4,7 @@ use super::{ROW_STATISTICS, ROW_WORKGROUP, channels, count, row_flops, row_workg
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::fused::ELEMENT_EPILOGUE;
-use crate::ops::{FLOATS, Operands, Operator, Tolerance};
+use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{Access, Arg, FLOAT_ELEMENT, Kernel, LowerContext, Lowered, Lowering, Variant, params, part, workgroups_1d};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -91,6 +91,10 @@ impl Operator for InstanceNormalization {
         row_flops(outputs)
     }
 
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 { context.mixing(|axis| axis >= 2) } else { context.whole() }
+    }
+
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
         Lowered::from_rule(lower_group(context, context.outputs[0].shape[1], self.eps))
     }
@@ -124,6 +128,10 @@ impl Operator for GroupNormalization {
 
     fn flops(&self, _inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
         row_flops(outputs)
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 { context.mixing(|axis| axis >= 1) } else { context.whole() }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

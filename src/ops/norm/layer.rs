@@ -4,7 +4,7 @@ use super::{FLAG, ROW_STATISTICS, ROW_WORKGROUP, count, row_flops, row_workgroup
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::fused::ELEMENT_EPILOGUE;
-use crate::ops::{FLOATS, Operands, Operator, Tolerance};
+use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     Access, Arg, FLOAT_ELEMENT, Kernel, LowerContext, Lowered, Lowering, Override, Variant, collapse, dims_array, params, part,
     workgroups_1d,
@@ -180,6 +180,14 @@ impl Operator for LayerNormalization {
         row_flops(outputs)
     }
 
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        match resolve_axis(self.axis, context.y().rank()) {
+            Some(first) if context.input == 0 => context.mixing(|axis| axis >= first),
+            Some(_) if context.output == 0 => context.elementwise(),
+            _ => context.whole(),
+        }
+    }
+
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
         Lowered::from_rule(lower_layer(self, context))
     }
@@ -219,6 +227,14 @@ impl Operator for RmsNormalization {
     /// A square and an addition, a scale and another.
     fn flops(&self, _inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
         outputs.first().map_or(0, |y| (y.shape.elements() as u64).saturating_mul(4))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        match resolve_axis(self.axis, context.y().rank()) {
+            Some(first) if context.input == 0 => context.mixing(|axis| axis >= first),
+            Some(_) if context.output == 0 => context.elementwise(),
+            _ => context.whole(),
+        }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

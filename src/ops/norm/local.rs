@@ -3,7 +3,7 @@
 use super::{channels, count};
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{FLOATS, Operands, Operator, Tolerance};
+use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, WORKGROUP_SIZE, params, part,
     workgroups_1d,
@@ -54,7 +54,7 @@ pub(crate) static LRN: Kernel = Kernel {
 
 impl LocalResponseNormalization {
     /// How many channels before and after its own an element is normalized by.
-    pub(crate) fn reach(&self) -> [usize; 2] {
+    pub(crate) fn neighbours(&self) -> [usize; 2] {
         [(self.size - 1) / 2, self.size / 2]
     }
 }
@@ -63,7 +63,7 @@ fn lower_lrn(op: &LocalResponseNormalization, context: &LowerContext<'_>) -> Res
     let y = &context.outputs[0];
     let types = vec![context.elem(y.dtype)?];
     let channels = y.shape[1];
-    let [before, after] = op.reach().map(|reach| reach.min(channels));
+    let [before, after] = op.neighbours().map(|count| count.min(channels));
     context.capabilities.check_iterations(before + 1 + after)?;
     let params = LrnParams {
         elements: count(y.shape.elements())?,
@@ -97,6 +97,10 @@ impl Operator for LocalResponseNormalization {
 
     fn flops(&self, _inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
         outputs.first().map_or(0, |y| (y.shape.elements() as u64).saturating_mul(2 * self.size as u64 + 4))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.mixing(|axis| axis == 1)
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -3,7 +3,7 @@
 use super::{WINDOW, WORKGROUP, WindowWork, axes, place, taps, window_work};
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{FLOATS, Operands, Operator, Tolerance, window::Window};
+use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance, window::Window};
 use crate::plan::{Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Variant, WORKGROUP_SIZE, params, part};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -130,6 +130,10 @@ impl Operator for AveragePool {
         taps(inputs, &self.window, outputs)
     }
 
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        self.window.place(context.x()).map_or_else(|_| context.whole(), |placement| context.windows(&placement, false))
+    }
+
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
         Lowered::from_rule(lower_average(self, context))
     }
@@ -159,6 +163,10 @@ impl Operator for LpPool {
 
     fn flops(&self, inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
         taps(inputs, &self.window, outputs).saturating_mul(2)
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        self.window.place(context.x()).map_or_else(|_| context.whole(), |placement| context.windows(&placement, false))
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

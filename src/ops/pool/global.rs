@@ -3,7 +3,9 @@
 use super::average::check_order;
 use crate::error::{OpError, Result};
 use crate::graph::{Parts, TensorType, ValueId};
-use crate::ops::{FLOATS, LpPool, Operands, Operator, Padding, Reduce, ReduceFunction, Reshape, Spatial, Tolerance, window::Window};
+use crate::ops::{
+    FLOATS, LpPool, Operands, Operator, Padding, Reach, ReachContext, Reduce, ReduceFunction, Reshape, Spatial, Tolerance, window::Window,
+};
 use crate::plan::{
     Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, WORKGROUP_SIZE, params, part,
     workgroups_1d,
@@ -117,6 +119,10 @@ impl Operator for GlobalPool {
         inputs.get(0).map_or(0, |x| x.shape.elements() as u64)
     }
 
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.mixing(|axis| axis >= 2)
+    }
+
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
         Lowered::from_rule(lower_global(self, context))
     }
@@ -166,6 +172,10 @@ impl Operator for GlobalLpPool {
 
     fn flops(&self, inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
         inputs.get(0).map_or(0, |x| 2 * x.shape.elements() as u64)
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        context.mixing(|axis| axis >= 2)
     }
 
     fn lower(&self, _context: &LowerContext<'_>) -> Lowered {

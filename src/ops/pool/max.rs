@@ -3,7 +3,7 @@
 use super::{WINDOW, WORKGROUP, WindowWork, axes, place, taps, window_work};
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::{FLOATS, Operands, Operator, Tolerance, window::Window};
+use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance, window::Window};
 use crate::plan::{Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, TypeRole, Variant, WORKGROUP_SIZE, params, part};
 use crate::reference::{self, pool::lowest};
 use crate::tensor::{DType, Tensor};
@@ -105,6 +105,10 @@ impl Operator for MaxPool {
 
     fn flops(&self, inputs: &Operands<'_>, outputs: &[TensorType]) -> u64 {
         taps(inputs, &self.window, outputs)
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        self.window.place(context.x()).map_or_else(|_| context.whole(), |placement| context.windows(&placement, false))
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -3,7 +3,7 @@
 use super::{DEQUANTIZE, Granularity, REALS, lower_quantization, scale_and_zero_point};
 use crate::error::OpError;
 use crate::graph::{Parts, TensorType, ValueId};
-use crate::ops::{Cast, Operands, Operator};
+use crate::ops::{Cast, Operands, Operator, Reach, ReachContext};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -64,6 +64,10 @@ impl Operator for DequantizeLinear {
         }
         let scale = parts.node("scale", Cast { to }, &[scale])?;
         Ok(Some(parts.nodes("dequantized", op, &[Some(x), Some(scale), zero_point], 1)?))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 { context.elementwise() } else { context.whole() }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

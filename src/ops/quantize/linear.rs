@@ -3,7 +3,7 @@
 use super::{Granularity, QUANTIZE, QUANTIZED, lower_quantization, scale_and_zero_point};
 use crate::error::OpError;
 use crate::graph::{Parts, TensorType, ValueId};
-use crate::ops::{Cast, Operands, Operator};
+use crate::ops::{Cast, Operands, Operator, Reach, ReachContext};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -75,6 +75,10 @@ impl Operator for QuantizeLinear {
         let x = parts.node("x", Cast { to }, &[x])?;
         let scale = parts.node("scale", Cast { to }, &[scale])?;
         Ok(Some(parts.nodes("quantized", Self { precision: None, ..*self }, &[Some(x), Some(scale), zero_point], 1)?))
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 { context.elementwise() } else { context.whole() }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -7,7 +7,7 @@ pub(crate) use lower::{RESIZE, RESIZE_NEAREST};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::layout::distinct_axes;
-use crate::ops::{Operands, Operator, Tolerance};
+use crate::ops::{AxisReach, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{LowerContext, Lowered};
 use crate::reference;
 use crate::shape::Shape;
@@ -229,6 +229,16 @@ impl Operator for Resize {
         let Ok(axes) = self.resized(inputs) else { return 0 };
         let taps: u64 = axes.iter().filter(|a| !a.is_kept()).map(|a| reference::resize::tap_count(self, a) as u64).product();
         outputs.iter().map(|y| 2 * taps * y.shape.elements() as u64).sum()
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        match self.resized(context.inputs) {
+            Ok(axes) if context.input == 0 => context.each_axis(|axis, extent| match axes[axis].is_kept() {
+                true => AxisReach::same(axis),
+                false => AxisReach::along(axis, reference::resize::stencil(self, &axes[axis]), extent),
+            }),
+            _ => context.whole(),
+        }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -5,7 +5,7 @@ use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::layout::outside;
 use crate::ops::movement::{AXES, addressable, axes_override, data, index};
-use crate::ops::{Operands, Operator, Tolerance};
+use crate::ops::{Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, TypeRole, Variant, WORKGROUP_SIZE,
     dims_array, params, part, workgroups_1d,
@@ -108,6 +108,10 @@ impl Operator for ScatterElements {
             ScatterReduction::None => 0,
             _ => inputs.get(2).map_or(0, |updates| updates.shape.elements() as u64),
         }
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 { context.elementwise() } else { context.whole() }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {

@@ -4,7 +4,7 @@ use super::{REDUCE, REDUCTION, ScatterReduction};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::movement::{GatherNd, Tuples, addressable, data, index};
-use crate::ops::{Operands, Operator, Tolerance};
+use crate::ops::{Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, TypeRole, Variant, WORKGROUP_SIZE,
     dims_array, params, part, workgroups_1d,
@@ -156,6 +156,10 @@ impl Operator for ScatterNd {
             ScatterReduction::None => 0,
             _ => inputs.get(2).map_or(0, |updates| updates.shape.elements() as u64),
         }
+    }
+
+    fn reach(&self, context: &ReachContext<'_>) -> Reach {
+        if context.input == 0 { context.elementwise() } else { context.whole() }
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
