@@ -15,6 +15,15 @@ impl Kept {
         self.makers.get(id.index()).copied().flatten().map(|at| &self.nodes[at])
     }
 
+    /// What the node that writes a value stands for, with what another does after it. The node itself is left with its own name.
+    pub fn join_origins(&mut self, id: ValueId, mut after: Vec<String>) -> Vec<String> {
+        let Some(maker) = self.maker_mut(id) else { return after };
+        let own = maker.origins.last().cloned().into_iter().collect();
+        let mut origins = std::mem::replace(&mut maker.origins, own);
+        origins.append(&mut after);
+        origins
+    }
+
     /// The node that writes a value, and that may be changed.
     fn maker_mut(&mut self, id: ValueId) -> Option<&mut Node> {
         self.makers.get(id.index()).copied().flatten().map(|at| &mut self.nodes[at])
@@ -32,7 +41,7 @@ impl Kept {
 /// names a value for each output: readers read that instead, and what makes it stands for the removed node too.
 ///
 /// Graph outputs keep their names: what makes the value writes them, or where it cannot, an `Identity` does. Says how many went.
-pub(super) fn forward(graph: &mut Graph, mut equal: impl FnMut(&mut Graph, &Kept, &mut Node) -> Option<Vec<ValueId>>) -> usize {
+pub(super) fn forward(graph: &mut Graph, mut equal: impl FnMut(&mut Graph, &mut Kept, &mut Node) -> Option<Vec<ValueId>>) -> usize {
     let (nodes, values) = (std::mem::take(&mut graph.nodes), graph.values.len());
     let mut is_output = vec![false; values];
     graph.outputs.iter().for_each(|id| is_output[id.index()] = true);
@@ -43,7 +52,7 @@ pub(super) fn forward(graph: &mut Graph, mut equal: impl FnMut(&mut Graph, &Kept
     let mut removed = 0;
     for mut node in nodes {
         node.inputs.iter_mut().flatten().for_each(|id| *id = stands_for[id.index()]);
-        let Some(made) = equal(graph, &kept, &mut node).filter(|made| made.len() == node.outputs.len()) else {
+        let Some(made) = equal(graph, &mut kept, &mut node).filter(|made| made.len() == node.outputs.len()) else {
             kept.push(node);
             continue;
         };

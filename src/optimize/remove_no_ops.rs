@@ -24,7 +24,7 @@ fn is_view(op: &Op) -> bool {
 }
 
 /// Has a view or a transposition read what the one before it reads. A transposition that moves axes of extent 1 alone is a view.
-fn merge(graph: &mut Graph, kept: &Kept, index: &Index, node: &mut Node) -> bool {
+fn merge(graph: &mut Graph, kept: &mut Kept, index: &Index, node: &mut Node) -> bool {
     let (Some(Some(input)), [Some(output)]) = (node.inputs.first().copied(), &node.outputs[..]) else { return false };
     let (input, shape) = (input, graph.tensor_type(*output).shape);
     let mut changed = false;
@@ -52,7 +52,7 @@ fn merge(graph: &mut Graph, kept: &Kept, index: &Index, node: &mut Node) -> bool
 }
 
 /// Has an operator that broadcasts read what `Expand` reads before it, where the other operand has all extents.
-fn broadcast(graph: &Graph, kept: &Kept, index: &Index, node: &mut Node) -> bool {
+fn broadcast(graph: &Graph, kept: &mut Kept, index: &Index, node: &mut Node) -> bool {
     let (Op::Binary(_) | Op::Comparison(_), [Some(a), Some(b)], [Some(output)]) = (&node.op, &node.inputs[..], &node.outputs[..]) else {
         return false;
     };
@@ -68,12 +68,12 @@ fn broadcast(graph: &Graph, kept: &Kept, index: &Index, node: &mut Node) -> bool
 }
 
 /// Has input `at` of a node read what the node before it reads, and the node stand for that one where it was its only reader.
-fn skip(kept: &Kept, index: &Index, node: &mut Node, at: usize) {
+fn skip(kept: &mut Kept, index: &Index, node: &mut Node, at: usize) {
     let Some((input, before)) = node.inputs[at].and_then(|input| Some((input, kept.maker(input)?))) else { return };
-    if index.only_reader(input).is_some() {
-        node.origins.splice(0..0, before.origins.iter().cloned());
-    }
     node.inputs[at] = before.inputs[0];
+    if index.only_reader(input).is_some() {
+        node.origins = kept.join_origins(input, std::mem::take(&mut node.origins));
+    }
 }
 
 /// The permutation of `inner`, then `outer`.
