@@ -76,7 +76,7 @@ impl Parts<'_> {
 
 impl Graph {
     /// Types, folds or decomposes a node whose inputs are all typed; what has to run is added to `kept`.
-    pub(super) fn place(&mut self, mut node: Node, kept: &mut Vec<Node>) -> Result<()> {
+    pub(crate) fn place(&mut self, mut node: Node, kept: &mut Vec<Node>) -> Result<()> {
         let types = loop {
             let error = match self.infer_node(&node, &self.operands(&node)) {
                 Ok(types) => break types,

@@ -2,6 +2,7 @@
 //!
 //! Early passes run once, before shapes are known; late ones on the specialised graph, in which every value has a type.
 
+mod bound_dispatches;
 mod chains;
 mod fold_affine;
 mod fold_constants;
@@ -78,6 +79,8 @@ passes! {
         FuseEpilogues "fuse-epilogues" fuse_epilogues,
         /// Chains of elementwise operators into one.
         FuseElementwise "fuse-elementwise" fuse_elementwise,
+        /// Nodes too long for a driver's watchdog: several, on parts of their inputs. On GPUs only.
+        BoundDispatches "bound-dispatches" bound_dispatches,
     }
 }
 

@@ -100,7 +100,9 @@ impl Session {
     pub(super) fn prepare(&self, specs: Vec<InputSpec>, mut graph: Graph, drop_host_weights: bool) -> Result<Arc<Prepared>> {
         let context = self.device.context();
         let options = LowerOptions { strict: self.options.strict, kernel: self.options.kernel.clone(), ..LowerOptions::default() };
-        let late = optimize::optimize(&mut graph, Pass::LATE, &self.options.without)?;
+        // No watchdog stops the CPU device.
+        let passes: Vec<_> = Pass::LATE.iter().copied().filter(|p| context.is_some() || *p != Pass::BoundDispatches).collect();
+        let late = optimize::optimize(&mut graph, &passes, &self.options.without)?;
         let mut plan = plan::lower(graph, context.map(|c| c.capabilities()), &options)?;
         plan.passes = [self.passes.clone(), late].concat();
         let mut plan = Arc::new(plan);
