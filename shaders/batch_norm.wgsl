@@ -3,11 +3,12 @@
 // Layout: dense [N, C, ...]. One invocation owns four neighbouring elements, a workgroup WORKGROUP_SIZE times as many, so
 // loads and stores are whole vectors side by side.
 // Overrides: WORKGROUP_SIZE, invocations; WHOLE_VECTORS, 1 where the elements of a map are a multiple of four, so that none
-// of the four belongs to another map.
+// of the four belongs to another map; IN_PLACE, 1 where y holds x at first.
 // Edges: the host pads buffers to whole vectors; the tail computes on padding. Source: ONNX BatchNormalization.
 
 override WORKGROUP_SIZE: u32;
 override WHOLE_VECTORS: u32;
+override IN_PLACE: u32;
 
 struct Params {
     vectors: u32, // ceil(elements / 4)
@@ -39,7 +40,12 @@ fn main(
     if i >= params.vectors {
         return;
     }
-    let v = vec4<f32>(x[i]);
+    var v: vec4<f32>;
+    if IN_PLACE == 1u {
+        v = vec4<f32>(y[i]);
+    } else {
+        v = vec4<f32>(x[i]);
+    }
     let map = 4u * i / params.map_elements;
     var channel = map % params.channels;
     var result = normalize_channel(v, channel);

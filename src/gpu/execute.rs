@@ -61,20 +61,24 @@ impl Program {
         let arena = self.encoding_arena(context)?;
         context.scoped("encoding a run", || {
             for (value, source) in inputs {
-                if let Some(Place::Buffer(buffer)) = self.plan.places[value.index()] {
-                    encoder.copy_buffer_to_buffer(source, 0, &arena.buffers[buffer], 0, self.plan.device_bytes(*value));
+                if let Some(Place::Buffer { buffer, offset }) = self.plan.places[value.index()] {
+                    encoder.copy_buffer_to_buffer(source, 0, &arena.buffers[buffer], offset, self.plan.device_bytes(*value));
                 }
             }
             self.record(encoder, &arena, 0..arena.bind_groups.len());
             for (value, target) in outputs {
-                let source = match self.plan.places[value.index()] {
-                    Some(Place::Buffer(buffer)) => &arena.buffers[buffer],
-                    Some(Place::Weight(weight)) => self.weight(weight),
-                    None => continue,
-                };
-                encoder.copy_buffer_to_buffer(source, 0, target, 0, self.plan.device_bytes(*value));
+                let Some((source, offset)) = self.source(&arena, *value) else { continue };
+                encoder.copy_buffer_to_buffer(source, offset, target, 0, self.plan.device_bytes(*value));
             }
         })
+    }
+
+    /// The buffer that holds a value, and where it begins there.
+    fn source<'a>(&'a self, arena: &'a Arena, value: ValueId) -> Option<(&'a wgpu::Buffer, u64)> {
+        match self.plan.places[value.index()]? {
+            Place::Buffer { buffer, offset } => Some((&arena.buffers[buffer], offset)),
+            Place::Weight(weight) => Some((self.weight(weight), 0)),
+        }
     }
 
     fn record(&self, encoder: &mut wgpu::CommandEncoder, arena: &Arena, range: Range<usize>) {
@@ -166,9 +170,9 @@ impl Run<'_> {
     }
 
     fn upload(&self, value: ValueId) -> Result<()> {
-        let Some(Place::Buffer(buffer)) = self.program.plan.places[value.index()] else { return Ok(()) };
-        let write =
-            |bytes: &[u8]| self.context.scoped("uploading", || self.context.queue.write_buffer(&self.arena.buffers[buffer], 0, bytes));
+        let Some(Place::Buffer { buffer, offset }) = self.program.plan.places[value.index()] else { return Ok(()) };
+        let target = &self.arena.buffers[buffer];
+        let write = |bytes: &[u8]| self.context.scoped("uploading", || self.context.queue.write_buffer(target, offset, bytes));
         match self.program.plan.graph.inputs().iter().position(|id| *id == value) {
             Some(at) => write(&to_device(self.inputs[at].data_ref())),
             None => write(&to_device(self.on_host(value)?.data_ref())),
@@ -197,12 +201,8 @@ impl Run<'_> {
             let mut encoder = context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("macula") });
             program.record(&mut encoder, arena, range);
             for value in values {
-                let source = match program.plan.places[value.index()] {
-                    Some(Place::Buffer(buffer)) => &arena.buffers[buffer],
-                    Some(Place::Weight(weight)) => program.weight(weight),
-                    None => continue,
-                };
-                encoder.copy_buffer_to_buffer(source, 0, &arena.staging[value], 0, program.plan.device_bytes(*value));
+                let Some((source, offset)) = program.source(arena, *value) else { continue };
+                encoder.copy_buffer_to_buffer(source, offset, &arena.staging[value], 0, program.plan.device_bytes(*value));
             }
             context.queue.submit([encoder.finish()])
         })

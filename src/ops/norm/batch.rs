@@ -61,6 +61,7 @@ pub(crate) static BATCH_NORM: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }, Override { name: "WHOLE_VECTORS", values: FLAG }],
     params: BatchNormParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
+    in_place: Some(0),
     ..Kernel::BASE
 };
 
