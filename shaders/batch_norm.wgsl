@@ -3,18 +3,21 @@
 // Layout: dense [N, C, ...]. One invocation owns four neighbouring elements, a workgroup WORKGROUP_SIZE times as many, so
 // loads and stores are whole vectors side by side.
 // Overrides: WORKGROUP_SIZE, invocations; WHOLE_VECTORS, 1 where the elements of a map are a multiple of four, so that none
-// of the four belongs to another map; IN_PLACE, 1 where y holds x at first.
+// of the four belongs to another map; those of the epilogue.
 // Edges: the host pads buffers to whole vectors; the tail computes on padding. Source: ONNX BatchNormalization.
 
 override WORKGROUP_SIZE: u32;
 override WHOLE_VECTORS: u32;
-override IN_PLACE: u32;
 
 struct Params {
     vectors: u32, // ceil(elements / 4)
     channels: u32,
     map_elements: u32, // of one channel of one sample
     eps: f32,
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -24,6 +27,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read> mean: array<Element>;
 @group(0) @binding(5) var<storage, read> variance: array<Element>;
 @group(0) @binding(6) var<storage, read_write> y: array<Element4>;
+@group(0) @binding(7) var<storage, read> held: array<Element4>;
 
 fn normalize_channel(v: vec4<f32>, channel: u32) -> vec4<f32> {
     let factor = f32(scale[channel]) / sqrt(f32(variance[channel]) + params.eps);
@@ -40,12 +44,7 @@ fn main(
     if i >= params.vectors {
         return;
     }
-    var v: vec4<f32>;
-    if IN_PLACE == 1u {
-        v = vec4<f32>(y[i]);
-    } else {
-        v = vec4<f32>(x[i]);
-    }
+    let v = vec4<f32>(x[i]);
     let map = 4u * i / params.map_elements;
     var channel = map % params.channels;
     var result = normalize_channel(v, channel);
@@ -60,5 +59,5 @@ fn main(
             }
         }
     }
-    y[i] = Element4(result);
+    y[i] = Element4(finish_vector(result, hold_vector(i, 0u)));
 }

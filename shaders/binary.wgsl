@@ -8,6 +8,7 @@
 // 2 an element for each lane; 3 vectors over and over: run = 1, period % 4 = 0); SWAPPED, 1 where `other` is the left operand;
 // WORKGROUP_SIZE, invocations; IN_PLACE, 1 where y holds `dense` at first.
 
+override OPERATION: u32;
 override REPEAT: u32;
 override SWAPPED: u32;
 override WORKGROUP_SIZE: u32;
@@ -57,9 +58,9 @@ fn main(
         }
         let right = Accumulator4(load_other(i));
         if SWAPPED == 1u {
-            y[i] = Element4(wrap(combine(right, left), params.mask, params.sign));
+            y[i] = Element4(wrap(combine(OPERATION, right, left), params.mask, params.sign));
         } else {
-            y[i] = Element4(wrap(combine(left, right), params.mask, params.sign));
+            y[i] = Element4(wrap(combine(OPERATION, left, right), params.mask, params.sign));
         }
     }
 }

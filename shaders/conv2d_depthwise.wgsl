@@ -5,7 +5,7 @@
 // channel, so all its invocations read the same weight. With SLIDING (dilation 1, horizontal stride 1) the windows of a block
 // overlap, and each input is read once for all of them.
 // Workgroups: x the blocks of pixels, y the output channel, z the image.
-// Overrides: BLOCK_HEIGHT, output rows, 1 to 4; HAS_BIAS and SLIDING 0 or 1; WORKGROUP_SIZE, invocations.
+// Overrides: BLOCK_HEIGHT, output rows, 1 to 4; HAS_BIAS and SLIDING 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: taps in the padding count zero; an index before the start wraps to a huge number, which is outside as well; pixels past
 // the end of a row or of the last row are not stored.
 
@@ -28,6 +28,10 @@ struct Params {
     dilation_x: u32,
     top: u32,
     left: u32,
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -35,6 +39,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<Element>;
 @group(0) @binding(3) var<storage, read> b: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
+@group(0) @binding(5) var<storage, read> held: array<Element>;
 
 /// The input of the plane at a row and a column, zero outside.
 fn pixel(plane: u32, in_y: u32, in_x: u32) -> Accumulator {
@@ -103,10 +108,10 @@ fn main(
     }
     for (var r = 0u; r < BLOCK_HEIGHT; r++) {
         let start = ((workgroup.z * out_channels + m) * params.out_height + out_y + r) * params.out_width + out_x;
-        let value = Element4(sum[r] + bias);
+        let value = sum[r] + bias;
         for (var j = 0u; j < 4u; j++) {
             if out_y + r < params.out_height && out_x + j < params.out_width {
-                y[start + j] = value[j];
+                y[start + j] = Element(finish(value[j], hold(start + j, m)));
             }
         }
     }

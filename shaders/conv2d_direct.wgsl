@@ -4,7 +4,7 @@
 // at run time included: one and two dimensions are three with leading extents of 1.
 // Layout: x [N, groups·C, D, H, W]; w [M, C, kd, kh, kw]; y [N, M, OD, OH, OW].
 // One invocation owns one output; neighbours own neighbours of a row, so their reads of x coalesce.
-// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations.
+// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: taps in the padding are skipped; an index before the start wraps to a huge number, which is outside as well.
 
 override HAS_BIAS: u32;
@@ -33,6 +33,10 @@ struct Params {
     front: u32,
     top: u32,
     left: u32,
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -40,6 +44,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<Element>;
 @group(0) @binding(3) var<storage, read> b: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
+@group(0) @binding(5) var<storage, read> held: array<Element>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -83,5 +88,5 @@ fn main(
     if HAS_BIAS != 0u {
         sum += Accumulator(b[m]);
     }
-    y[output] = Element(sum);
+    y[output] = Element(finish(sum, hold(output, m)));
 }

@@ -7,7 +7,7 @@
 // One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of four pixels of a slice in registers; the pixels are
 // WORKGROUP_SIZE apart, so that neighbours read neighbouring pixels of x; all read the same address of w.
 // Workgroups: x the tiles of channels, so that the pixels they share stay in cache; y the blocks of pixels; z image, group and slice.
-// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations.
+// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: taps in the padding read the plane's first element and count zero, slices in the padding are skipped; pixels past the end
 // compute on the last one and are not stored; neither are the channels that pad w.
 
@@ -37,6 +37,10 @@ struct Params {
     left: u32,
     groups: u32,
     weight_vectors: u32, // M' / 4
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -44,6 +48,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<Element4>;
 @group(0) @binding(3) var<storage, read> b: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
+@group(0) @binding(5) var<storage, read> held: array<Element>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -67,7 +72,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         first_x[v] = p % params.out_width * params.stride_x - params.left;
     }
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: array<array<Accumulator4, TILE_VECTORS>, TILE_ROWS>;
     for (var tap = 0u; tap < taps; tap++) {
         let in_z = out_z * params.stride_z + tap / window * params.dilation_z - params.front;
         if in_z >= params.in_depth {
@@ -96,10 +101,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             for (var r = 0u; r < TILE_ROWS; r += 4u) {
                 let channels = Accumulator4(w[weight + r / 4u]);
                 for (var v = 0u; v < TILE_VECTORS; v++) {
-                    sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
-                    sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
-                    sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
-                    sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
+                    sum[r][v] += channels.x * pixels[v];
+                    sum[r + 1u][v] += channels.y * pixels[v];
+                    sum[r + 2u][v] += channels.z * pixels[v];
+                    sum[r + 3u][v] += channels.w * pixels[v];
                 }
             }
             weight += taps * params.weight_vectors;
@@ -118,11 +123,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         let target_row = ((map * params.out_channels + m) * params.out_depth + out_z) * params.out_pixels;
         for (var v = 0u; v < TILE_VECTORS; v++) {
-            let value = Element4(sum[r * TILE_VECTORS + v] + bias);
+            let value = sum[r][v] + bias;
             for (var j = 0u; j < 4u; j++) {
                 let p = first + (v * 4u + j) * WORKGROUP_SIZE;
                 if p < params.out_pixels {
-                    y[target_row + p] = value[j];
+                    y[target_row + p] = Element(finish(value[j], hold(target_row + p, group * params.out_channels + m)));
                 }
             }
         }

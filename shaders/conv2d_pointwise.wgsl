@@ -5,7 +5,7 @@
 // One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of pixels in registers. A workgroup owns the same channels for
 // WORKGROUP_SIZE · TILE_VECTORS vectors: neighbours read neighbouring vectors of x, and all read the same address of w.
 // Workgroups: x the tiles of channels, so that the pixels they share stay in cache; y the blocks of vectors; z image and group.
-// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations.
+// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: vectors past the end compute on the last one, and are not stored; neither are the channels that pad w.
 
 override HAS_BIAS: u32;
@@ -17,6 +17,10 @@ struct Params {
     groups: u32,
     vectors: u32, // H·W / 4
     weight_vectors: u32, // M' / 4
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -24,6 +28,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<Element4>;
 @group(0) @binding(3) var<storage, read> b: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element4>;
+@group(0) @binding(5) var<storage, read> held: array<Element4>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -37,7 +42,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     var weight = group * params.in_channels * params.weight_vectors + row / 4u;
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: array<array<Accumulator4, TILE_VECTORS>, TILE_ROWS>;
     for (var c = 0u; c < params.in_channels; c++) {
         var pixels: array<Accumulator4, TILE_VECTORS>;
         for (var v = 0u; v < TILE_VECTORS; v++) {
@@ -47,10 +52,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var r = 0u; r < TILE_ROWS; r += 4u) {
             let channels = Accumulator4(w[weight + r / 4u]);
             for (var v = 0u; v < TILE_VECTORS; v++) {
-                sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
-                sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
-                sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
-                sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
+                sum[r][v] += channels.x * pixels[v];
+                sum[r + 1u][v] += channels.y * pixels[v];
+                sum[r + 2u][v] += channels.z * pixels[v];
+                sum[r + 3u][v] += channels.w * pixels[v];
             }
         }
         weight += params.weight_vectors;
@@ -70,7 +75,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var v = 0u; v < TILE_VECTORS; v++) {
             let p = column + v * WORKGROUP_SIZE;
             if p < params.vectors {
-                y[target_row + p] = Element4(sum[r * TILE_VECTORS + v] + bias);
+                let other = hold_vector(target_row + p, group * params.out_channels + m);
+                y[target_row + p] = Element4(finish_vector(sum[r][v] + bias, other));
             }
         }
     }

@@ -7,7 +7,7 @@
 // One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of four pixels of a phase in registers; the pixels are
 // WORKGROUP_SIZE apart, so that neighbours read neighbouring pixels of x; all read the same address of w.
 // Workgroups: x the tiles of channels; y the blocks of a phase's pixels; z image, group, slice and phase.
-// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations.
+// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: inputs outside read the plane's first element and count zero; taps that the phase or the slice does not meet are skipped;
 // pixels past the end compute on the last one and are not stored; neither are the channels that pad w.
 
@@ -39,6 +39,10 @@ struct Params {
     front: i32,
     top: i32,
     left: i32,
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -46,6 +50,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> w: array<Element4>;
 @group(0) @binding(3) var<storage, read> b: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
+@group(0) @binding(5) var<storage, read> held: array<Element>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -73,7 +78,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         pixel_x[v] = p % columns;
     }
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: array<array<Accumulator4, TILE_VECTORS>, TILE_ROWS>;
     for (var tap = 0; tap < i32(taps); tap++) {
         // Where pixel 0 of the phase meets this tap, times the stride; below zero it is before the input.
         let z = i32(slice % params.out_depth) + params.front - tap / params.kernel_width / params.kernel_height * params.dilation_z;
@@ -104,10 +109,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             for (var r = 0u; r < TILE_ROWS; r += 4u) {
                 let channels = Accumulator4(w[weight + r / 4u]);
                 for (var v = 0u; v < TILE_VECTORS; v++) {
-                    sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
-                    sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
-                    sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
-                    sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
+                    sum[r][v] += channels.x * pixels[v];
+                    sum[r + 1u][v] += channels.y * pixels[v];
+                    sum[r + 2u][v] += channels.z * pixels[v];
+                    sum[r + 3u][v] += channels.w * pixels[v];
                 }
             }
             weight += taps * params.weight_vectors;
@@ -131,10 +136,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let target_slice = (map * params.out_channels + m) * params.out_depth + slice % params.out_depth;
         let start = target_slice * params.out_height * params.out_width;
         for (var v = 0u; v < TILE_VECTORS; v++) {
-            let value = Element4(sum[r * TILE_VECTORS + v] + bias);
+            let value = sum[r][v] + bias;
             for (var j = 0u; j < 4u; j++) {
                 if first + (v * 4u + j) * WORKGROUP_SIZE < rows * columns {
-                    y[start + target_pixel[v][j]] = value[j];
+                    let at = start + target_pixel[v][j];
+                    y[at] = Element(finish(value[j], hold(at, group * params.out_channels + m)));
                 }
             }
         }

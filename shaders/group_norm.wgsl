@@ -3,7 +3,7 @@
 // Layout: dense [N, C, ...]; a row r of N·groups is one group of channels of one sample, contiguous. InstanceNormalization
 // has one channel a group. One workgroup owns one row, its invocations every WORKGROUP_SIZE-th element, so that neighbours
 // load and store side by side; rows are read three times: mean, variance, output.
-// Overrides: WORKGROUP_SIZE, invocations.
+// Overrides: WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: workgroups past the last row do nothing. Source: ONNX GroupNormalization; Y. Wu, K. He, arXiv:1803.08494.
 
 struct Params {
@@ -12,6 +12,10 @@ struct Params {
     row_elements: u32,
     scale_elements: u32, // neighbours in a row that share a scale and a bias
     eps: f32,
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -19,6 +23,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> scale: array<Element>;
 @group(0) @binding(3) var<storage, read> bias: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
+@group(0) @binding(5) var<storage, read> held: array<Element>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -38,7 +43,7 @@ fn main(
     let step_rest = WORKGROUP_SIZE % params.scale_elements;
     for (var i = local; i < elements; i += WORKGROUP_SIZE) {
         let normalized = ((f32(x[first + i]) - statistics.shift) - statistics.correction) * inverse;
-        y[first + i] = Element(normalized * f32(scale[s]) + f32(bias[s]));
+        y[first + i] = Element(finish(normalized * f32(scale[s]) + f32(bias[s]), hold(first + i, 0u)));
         rest += step_rest;
         let carry = rest >= params.scale_elements;
         rest = select(rest, rest - params.scale_elements, carry);

@@ -5,7 +5,7 @@
 // output.
 // Overrides: WORKGROUP_SIZE, invocations; HAS_BIAS, 0 where bias is left out; BROADCAST, 1 where scale or bias are not just
 // of the normalised axes' shape: then they are read by their strides (0 along axes they lack) in up to eight axes of y;
-// CENTER, 0 for RMSNormalization.
+// CENTER, 0 for RMSNormalization; those of the epilogue.
 // Edges: workgroups past the last row do nothing. Source: ONNX LayerNormalization; J. L. Ba et al., arXiv:1607.06450.
 
 override HAS_BIAS: u32;
@@ -19,6 +19,10 @@ struct Params {
     rows: u32,
     row_elements: u32,
     eps: f32,
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -26,6 +30,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> scale: array<Element>;
 @group(0) @binding(3) var<storage, read> bias: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
+@group(0) @binding(5) var<storage, read> held: array<Element>;
 
 /// Where the element of y at `at` finds its scale and its bias.
 fn broadcast_position(at: u32) -> vec2<u32> {
@@ -67,6 +72,6 @@ fn main(
         if HAS_BIAS == 1u {
             result += f32(bias[position.y]);
         }
-        y[first + i] = Element(result);
+        y[first + i] = Element(finish(result, hold(first + i, 0u)));
     }
 }

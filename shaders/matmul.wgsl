@@ -5,7 +5,7 @@
 // One invocation owns TILE_ROWS rows × TILE_VECTORS vectors of columns in registers. A workgroup owns the same rows for
 // WORKGROUP_SIZE · TILE_VECTORS vectors: neighbours read neighbouring vectors of b, and all read the same addresses of a.
 // Workgroups: x the tiles of rows, so that the columns they share stay in cache; y the blocks of vectors; z the batch.
-// Overrides: HAS_C 0 or 1; WORKGROUP_SIZE, invocations.
+// Overrides: HAS_C 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: rows and vectors past the end compute on the last ones, and are not stored.
 
 override HAS_C: u32;
@@ -27,6 +27,10 @@ struct Params {
     first_column: u32, // of y and c
     alpha: f32,
     beta: f32,
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -34,6 +38,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> b: array<Element4>;
 @group(0) @binding(3) var<storage, read> c: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
+@group(0) @binding(5) var<storage, read> held: array<Element>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -50,7 +55,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         right[v] = batch_offset(workgroup.z, params.batch, params.b_batch) + min(first + v * WORKGROUP_SIZE, vectors - 1u);
     }
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: array<array<Accumulator4, TILE_VECTORS>, TILE_ROWS>;
     for (var k = 0u; k < params.inner; k++) {
         var columns: array<Accumulator4, TILE_VECTORS>;
         for (var v = 0u; v < TILE_VECTORS; v++) {
@@ -61,7 +66,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let value = Accumulator(a[left[r]]);
             left[r] += params.a_inner;
             for (var v = 0u; v < TILE_VECTORS; v++) {
-                sum[r * TILE_VECTORS + v] += value * columns[v];
+                sum[r][v] += value * columns[v];
             }
         }
     }
@@ -74,7 +79,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         let target_row = (workgroup.z * params.rows + m) * params.y_row + params.first_column;
         for (var v = 0u; v < TILE_VECTORS; v++) {
-            let scaled = Accumulator(params.alpha) * sum[r * TILE_VECTORS + v];
+            let scaled = Accumulator(params.alpha) * sum[r][v];
             for (var j = 0u; j < 4u; j++) {
                 let n = (first + v * WORKGROUP_SIZE) * 4u + j;
                 if n < params.columns {
@@ -83,7 +88,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                         let addend = c[m * params.c_row + (params.first_column + n) * params.c_column];
                         value += Accumulator(params.beta) * Accumulator(addend);
                     }
-                    y[target_row + n] = Element(value);
+                    y[target_row + n] = Element(finish(value, hold(target_row + n, params.first_column + n)));
                 }
             }
         }

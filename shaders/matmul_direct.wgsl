@@ -2,7 +2,7 @@
 //
 // Layout: a, b and c by strides in elements, 0 where they broadcast; y dense.
 // One invocation owns one output; neighbours own neighbours of a row.
-// Overrides: HAS_C 0 or 1; WORKGROUP_SIZE, invocations.
+// Overrides: HAS_C 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
 
 override HAS_C: u32;
 override WORKGROUP_SIZE: u32;
@@ -22,6 +22,10 @@ struct Params {
     c_column: u32,
     alpha: f32,
     beta: f32,
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -29,6 +33,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> b: array<Element>;
 @group(0) @binding(3) var<storage, read> c: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
+@group(0) @binding(5) var<storage, read> held: array<Element>;
 
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(
@@ -58,5 +63,5 @@ fn main(
     if HAS_C != 0u {
         value += Accumulator(params.beta) * Accumulator(c[m * params.c_row + n * params.c_column]);
     }
-    y[output] = Element(value);
+    y[output] = Element(finish(value, hold(output, n)));
 }

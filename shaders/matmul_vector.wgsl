@@ -5,7 +5,7 @@
 // One invocation owns four columns of one row for every SLICES-th k; a workgroup is COLUMNS × SLICES invocations, of which
 // neighbours read neighbouring vectors of b, and adds its slices up in workgroup memory.
 // Workgroups: x the blocks of columns, y the rows, z the batch.
-// Overrides: COLUMNS, vectors of a workgroup; SLICES of the inner axis; HAS_C 0 or 1.
+// Overrides: COLUMNS, vectors of a workgroup; SLICES of the inner axis; HAS_C 0 or 1; those of the epilogue.
 // Edges: vectors past the end compute on the last one, and are not stored.
 
 override COLUMNS: u32;
@@ -28,6 +28,10 @@ struct Params {
     first_column: u32, // of y and c
     alpha: f32,
     beta: f32,
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -35,6 +39,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> b: array<Element4>;
 @group(0) @binding(3) var<storage, read> c: array<Element>;
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
+@group(0) @binding(5) var<storage, read> held: array<Element>;
 
 var<workgroup> partial: array<Accumulator4, COLUMNS * SLICES>;
 
@@ -69,7 +74,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                     let addend = c[m * params.c_row + (params.first_column + n) * params.c_column];
                     value += Accumulator(params.beta) * Accumulator(addend);
                 }
-                y[target_row + n] = Element(value);
+                y[target_row + n] = Element(finish(value, hold(target_row + n, params.first_column + n)));
             }
         }
     }

@@ -4,6 +4,7 @@
 // loads and stores are whole vectors side by side. The host pads buffers to whole vectors; the tail computes on padding.
 // Overrides: ACTIVATION, the function; WORKGROUP_SIZE, invocations; IN_PLACE, 1 where y holds x at first.
 
+override ACTIVATION: u32;
 override WORKGROUP_SIZE: u32;
 override IN_PLACE: u32;
 
@@ -32,10 +33,10 @@ fn main(
             v = vec4<f32>(x[i]);
         }
         y[i] = Element4(vec4<f32>(
-            function(v.x, params.alpha, params.beta),
-            function(v.y, params.alpha, params.beta),
-            function(v.z, params.alpha, params.beta),
-            function(v.w, params.alpha, params.beta),
+            function(ACTIVATION, v.x, params.alpha, params.beta),
+            function(ACTIVATION, v.y, params.alpha, params.beta),
+            function(ACTIVATION, v.z, params.alpha, params.beta),
+            function(ACTIVATION, v.w, params.alpha, params.beta),
         ));
     }
 }

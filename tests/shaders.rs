@@ -106,7 +106,7 @@ fn kernel_names_are_unique() {
 /// Every file that some kernel is made of.
 fn parts(kernels: &[&Kernel]) -> BTreeSet<String> {
     let headers = kernels.iter().flat_map(|k| k.types).flat_map(|t| t.allowed.iter().filter_map(|&elem| type_header(t.role, elem)));
-    let files = kernels.iter().flat_map(|k| [&k.body].into_iter().chain(k.parts).chain(k.tiles).copied());
+    let files = kernels.iter().flat_map(|k| [&k.body].into_iter().chain(k.parts).chain(k.epilogue).chain(k.tiles).copied());
     headers.chain(files).map(|part: Part| part.file.to_owned()).collect()
 }
 

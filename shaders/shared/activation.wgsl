@@ -1,7 +1,5 @@
-// Functions of one element: ACTIVATION picks one, alpha and beta are its attributes. The numbers are `Unary::code`'s.
-// NaN goes through all of them as through the reference: comparisons, where the built-in min, max and clamp need not.
-
-override ACTIVATION: u32;
+// Functions of one element that other kernels may end with: `code` picks one, alpha and beta are its attributes. The numbers are
+// `Unary::code`'s. NaN goes through all of them as through the reference: comparisons, where the built-in min, max and clamp need not.
 
 /// erf near 0, |x| < 1/2: its Taylor series, NIST DLMF 7.6.1.
 fn erf_near(x: f32) -> f32 {
@@ -64,8 +62,25 @@ fn clamp_nan(x: f32, low: f32, high: f32) -> f32 {
     return select(raised, high, raised > high);
 }
 
-fn activate(x: f32, alpha: f32, beta: f32) -> f32 {
-    switch ACTIVATION {
+/// exp(x) - 1 that keeps the digits of small x.
+fn exp_minus_one(x: f32) -> f32 {
+    if abs(x) < 0.5 {
+        return x * (1.0 + x * (0.5 + x * (0.1666666667 + x * (0.0416666667
+            + x * (0.0083333333 + x * (0.0013888889 + x * 0.0001984127))))));
+    }
+    return exp(x) - 1.0;
+}
+
+/// tanh(softplus(x)) from one exponential of nothing positive.
+fn tanh_softplus(x: f32) -> f32 {
+    let e = exp(-abs(x));
+    let above = 1.0 + 2.0 * e;
+    let below = e * (e + 2.0);
+    return select(above / (above + 2.0 * e * e), below / (below + 2.0), x < 0.0);
+}
+
+fn activate(code: u32, x: f32, alpha: f32, beta: f32) -> f32 {
+    switch code {
         case 1u: { return relu(x); }
         case 2u: { return select(x, alpha * x, x < 0.0); }
         case 3u: { return sigmoid(x); }
@@ -79,6 +94,9 @@ fn activate(x: f32, alpha: f32, beta: f32) -> f32 {
         case 10u: { return exp(x); }
         case 11u: { return sqrt(x); }
         case 12u: { return clamp_nan(x, alpha, beta); }
+        case 32u: { return beta * select(x, alpha * exp_minus_one(x), x < 0.0); }
+        case 36u: { return x * tanh_softplus(x); }
+        case 37u: { return x * sigmoid(alpha * x); }
         default: { return x; }
     }
 }

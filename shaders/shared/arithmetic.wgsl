@@ -1,6 +1,4 @@
-// Functions of two elements: OPERATION picks one. The numbers are `Binary::code`'s.
-
-override OPERATION: u32;
+// Functions of two elements: `operation` picks one. The numbers are `Binary::code`'s.
 
 fn is_nan(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
@@ -70,10 +68,10 @@ fn floored_remainder(x: f32, y: f32) -> f32 {
 }
 
 /// Powers, quotients and remainders are for floats; PRelu is Parametric ReLU, b the slope. Maximum and minimum of NaN are NaN.
-fn combine(a: Accumulator4, b: Accumulator4) -> Accumulator4 {
+fn combine(operation: u32, a: Accumulator4, b: Accumulator4) -> Accumulator4 {
     let x = vec4<f32>(a);
     let y = vec4<f32>(b);
-    switch OPERATION {
+    switch operation {
         case 0u: { return a + b; }
         case 1u: { return a - b; }
         case 2u: { return a * b; }

@@ -1,4 +1,4 @@
-// Functions of one element beyond those of activation.wgsl: ACTIVATION picks one. The numbers are `Unary::code`'s.
+// Functions of one element beyond those of activation.wgsl: `code` picks one. The numbers are `Unary::code`'s.
 // NaN goes through all of them as through the reference. Series: NIST DLMF 4.6, 4.19, 4.24, 4.33.
 
 /// NaN, made from the bits of x because WGSL has no literal for it.
@@ -42,15 +42,6 @@ fn log_one_plus(x: f32) -> f32 {
             + s2 * (0.1111111111 + s2 * (0.0909090909 + s2 * 0.0769230769))))));
     }
     return logarithm(1.0 + x);
-}
-
-/// exp(x) - 1 that keeps the digits of small x.
-fn exp_minus_one(x: f32) -> f32 {
-    if abs(x) < 0.5 {
-        return x * (1.0 + x * (0.5 + x * (0.1666666667 + x * (0.0416666667
-            + x * (0.0083333333 + x * (0.0013888889 + x * 0.0001984127))))));
-    }
-    return exp(x) - 1.0;
 }
 
 /// sin(x) for quarter 0, cos(x) for quarter 1: to a few units of 6e-8 up to |x| = 10^4, beyond that as the device has it.
@@ -128,16 +119,8 @@ fn softplus(x: f32) -> f32 {
     return relu(x) + log_one_plus(exp(-abs(x)));
 }
 
-/// tanh(softplus(x)) from one exponential of nothing positive.
-fn tanh_softplus(x: f32) -> f32 {
-    let e = exp(-abs(x));
-    let above = 1.0 + 2.0 * e;
-    let below = e * (e + 2.0);
-    return select(above / (above + 2.0 * e * e), below / (below + 2.0), x < 0.0);
-}
-
-fn function(x: f32, alpha: f32, beta: f32) -> f32 {
-    switch ACTIVATION {
+fn function(code: u32, x: f32, alpha: f32, beta: f32) -> f32 {
+    switch code {
         case 13u: { return abs(x); }
         case 14u: { return -x; }
         // NaN and the zeros pass.
@@ -162,17 +145,14 @@ fn function(x: f32, alpha: f32, beta: f32) -> f32 {
         case 29u: { return asinh_stable(x); }
         case 30u: { return acosh_stable(x); }
         case 31u: { return signed(x, 0.5 * log_one_plus(2.0 * abs(x) / (1.0 - abs(x)))); }
-        case 32u: { return beta * select(x, alpha * exp_minus_one(x), x < 0.0); }
         case 33u: { return select(x, alpha * exp_minus_one(x / alpha), x < 0.0); }
         case 34u: { return softplus(x); }
         case 35u: { return x / (1.0 + abs(x)); }
-        case 36u: { return x * tanh_softplus(x); }
-        case 37u: { return x * sigmoid(alpha * x); }
         case 38u: { return select(select(0.0, x - beta, x > alpha), x + beta, x < -alpha); }
         case 39u: { return select(0.0, x, x > alpha); }
         case 40u: { return alpha * x + beta; }
         case 41u: { return alpha * tanh_stable(beta * x); }
         case 42u: { return alpha * softplus(beta * x); }
-        default: { return activate(x, alpha, beta); }
+        default: { return activate(code, x, alpha, beta); }
     }
 }

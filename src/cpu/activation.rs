@@ -20,44 +20,52 @@ macro_rules! horner {
 
 /// `y[i] = f(x[i])` on `f32`.
 pub(super) fn unary(op: &Unary, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
-    let x = floats(inputs, 0)?;
-    let y = match *op {
-        Unary::Relu => map(x, |x| if x < 0.0 { 0.0 } else { x }),
-        Unary::LeakyRelu { alpha } => map(x, move |x| if x < 0.0 { alpha * x } else { x }),
-        Unary::Sigmoid => map(x, |x| 1.0 / (1.0 + exp(-x))),
-        Unary::HardSigmoid { alpha, beta } => map(x, move |x| clamp(alpha * x + beta, 0.0, 1.0)),
-        Unary::HardSwish => map(x, |x| x * clamp(x / 6.0 + 0.5, 0.0, 1.0)),
-        Unary::Tanh => map(x, tanh),
-        Unary::Erf => map(x, erf),
-        Unary::Gelu(GeluApproximation::None) => map(x, gelu),
-        Unary::Gelu(GeluApproximation::Tanh) => map(x, |x| {
+    Some(vec![Tensor::of(inputs[0]?.shape(), changed(floats(inputs, 0)?, |y| apply(op, y)))])
+}
+
+/// `y[i] ← f(y[i])`
+pub(super) fn apply(op: &Unary, y: &mut [f32]) {
+    match *op {
+        Unary::Relu => each(y, |x| if x < 0.0 { 0.0 } else { x }),
+        Unary::LeakyRelu { alpha } => each(y, move |x| if x < 0.0 { alpha * x } else { x }),
+        Unary::Sigmoid => each(y, |x| 1.0 / (1.0 + exp(-x))),
+        Unary::HardSigmoid { alpha, beta } => each(y, move |x| clamp(alpha * x + beta, 0.0, 1.0)),
+        Unary::HardSwish => each(y, |x| x * clamp(x / 6.0 + 0.5, 0.0, 1.0)),
+        Unary::Tanh => each(y, tanh),
+        Unary::Erf => each(y, erf),
+        Unary::Gelu(GeluApproximation::None) => each(y, gelu),
+        Unary::Gelu(GeluApproximation::Tanh) => each(y, |x| {
             let inner = (2.0 / std::f32::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
             // ½ (1 + tanh u) = 1 ÷ (1 + exp(−2u)), which does not cancel.
             x / (1.0 + exp(-2.0 * inner))
         }),
-        Unary::Exp => map(x, exp),
-        Unary::Sqrt => map(x, f32::sqrt),
-        Unary::Abs => map(x, f32::abs),
-        Unary::Neg => map(x, |x| -x),
-        Unary::Ceil => map(x, f32::ceil),
-        Unary::Floor => map(x, f32::floor),
-        Unary::Round => map(x, f32::round_ties_even),
-        Unary::Reciprocal => map(x, |x| 1.0 / x),
-        Unary::Log => map(x, ln),
-        Unary::Elu { alpha } => map(x, move |x| if x < 0.0 { alpha * exp_m1(x) } else { x }),
-        Unary::Celu { alpha } => map(x, move |x| if x < 0.0 { alpha * exp_m1(x / alpha) } else { x }),
-        Unary::Selu { alpha, gamma } => map(x, move |x| gamma * if x < 0.0 { alpha * exp_m1(x) } else { x }),
-        Unary::Softplus => map(x, softplus),
-        Unary::Softsign => map(x, |x| x / (1.0 + x.abs())),
-        Unary::Mish => map(x, mish),
-        Unary::Swish { alpha } => map(x, move |x| x / (1.0 + exp(-alpha * x))),
-        Unary::ThresholdedRelu { alpha } => map(x, move |x| if x > alpha { x } else { 0.0 }),
-        Unary::Affine { alpha, beta } => map(x, move |x| alpha * x + beta),
-        Unary::ScaledTanh { alpha, beta } => map(x, move |x| alpha * tanh(beta * x)),
+        Unary::Exp => each(y, exp),
+        Unary::Sqrt => each(y, f32::sqrt),
+        Unary::Abs => each(y, f32::abs),
+        Unary::Neg => each(y, |x| -x),
+        Unary::Ceil => each(y, f32::ceil),
+        Unary::Floor => each(y, f32::floor),
+        Unary::Round => each(y, f32::round_ties_even),
+        Unary::Reciprocal => each(y, |x| 1.0 / x),
+        Unary::Log => each(y, ln),
+        Unary::Elu { alpha } => each(y, move |x| if x < 0.0 { alpha * exp_m1(x) } else { x }),
+        Unary::Celu { alpha } => each(y, move |x| if x < 0.0 { alpha * exp_m1(x / alpha) } else { x }),
+        Unary::Selu { alpha, gamma } => each(y, move |x| gamma * if x < 0.0 { alpha * exp_m1(x) } else { x }),
+        Unary::Softplus => each(y, softplus),
+        Unary::Softsign => each(y, |x| x / (1.0 + x.abs())),
+        Unary::Mish => each(y, mish),
+        Unary::Swish { alpha } => each(y, move |x| x / (1.0 + exp(-alpha * x))),
+        Unary::ThresholdedRelu { alpha } => each(y, move |x| if x > alpha { x } else { 0.0 }),
+        Unary::Affine { alpha, beta } => each(y, move |x| alpha * x + beta),
+        Unary::ScaledTanh { alpha, beta } => each(y, move |x| alpha * tanh(beta * x)),
         // The others are rare: the reference's function, on all cores.
-        _ => map(x, |x| function(op, x.into()) as f32),
-    };
-    Some(vec![Tensor::of(inputs[0]?.shape(), y)])
+        _ => each(y, |x| function(op, x.into()) as f32),
+    }
+}
+
+/// `y[i] ← clamp(y[i])`; the upper bound wins where the two cross.
+pub(super) fn apply_clip(y: &mut [f32], low: f32, high: f32) {
+    each(y, move |x| clamp(x, low, high));
 }
 
 /// `x` between two optional scalars on `f32`; the upper bound wins where they cross.
@@ -68,19 +76,27 @@ pub(super) fn clip(inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
         None => Some(default),
     };
     let (low, high) = (bound(1, f32::NEG_INFINITY)?, bound(2, f32::INFINITY)?);
-    Some(vec![Tensor::of(inputs[0]?.shape(), map(x, move |x| clamp(x, low, high)))])
+    Some(vec![Tensor::of(inputs[0]?.shape(), changed(x, |y| apply_clip(y, low, high)))])
 }
 
-/// `f` of every element, in parallel where there are many.
-fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync) -> Vec<f32> {
+#[inline(always)]
+fn each(y: &mut [f32], f: impl Fn(f32) -> f32) {
+    for y in y {
+        *y = f(*y);
+    }
+}
+
+/// A copy of `x` that `change` went over chunk by chunk, in parallel where there are many.
+fn changed(x: &[f32], change: impl Fn(&mut [f32]) + Sync) -> Vec<f32> {
     if x.len() <= CHUNK {
-        return x.iter().map(|&x| f(x)).collect();
+        let mut y = x.to_vec();
+        change(&mut y);
+        return y;
     }
     let mut y = vec![0f32; x.len()];
     y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-        for (y, &x) in y.iter_mut().zip(x) {
-            *y = f(x);
-        }
+        y.copy_from_slice(x);
+        change(y);
     });
     y
 }

@@ -13,6 +13,7 @@ mod conv_transpose;
 mod deform_conv;
 mod depthwise;
 mod execute;
+mod fused;
 #[allow(unsafe_code)]
 mod gemm;
 mod matmul;
@@ -112,6 +113,7 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::ConvInteger(op) => conv_integer::conv_integer(op, inputs)?,
         Op::ConvTranspose(op) => conv_transpose::conv_transpose(op, inputs)?,
         Op::DeformConv(op) => deform_conv::deform_conv(op, inputs)?,
+        Op::Fused(op) => fused::fused(op, inputs)?,
         Op::Gemm(op) => matmul::gemm(op, inputs).or_else(|| numbers::gemm(op, inputs)),
         Op::GlobalPool(op) => pool::global_pool(op, inputs),
         Op::GridSample(op) => sampling::grid_sample(op, inputs)?,

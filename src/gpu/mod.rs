@@ -6,6 +6,8 @@ mod execute;
 #[allow(unsafe_code)]
 mod pipelines;
 mod program;
+#[cfg(test)]
+mod sharing;
 mod transfer;
 
 pub use adapters::{AdapterReport, DeviceKind};

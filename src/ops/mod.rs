@@ -13,6 +13,7 @@ pub(crate) mod cumsum;
 pub(crate) mod det;
 pub(crate) mod dropout;
 pub(crate) mod einsum;
+pub(crate) mod fused;
 pub(crate) mod image_scaler;
 pub(crate) mod layout;
 pub(crate) mod loss;
@@ -42,6 +43,7 @@ pub use cumsum::CumSum;
 pub use det::Det;
 pub use dropout::Dropout;
 pub use einsum::Einsum;
+pub use fused::{Fused, Step};
 pub use image_scaler::ImageScaler;
 pub use layout::{Flatten, Identity, Reshape, Squeeze, Unsqueeze};
 pub use loss::{LossReduction, NegativeLogLikelihoodLoss, SoftmaxCrossEntropyLoss};
@@ -90,7 +92,7 @@ macro_rules! ops {
 ops! {
     AffineGrid, ArgReduce, Attention, AveragePool, BatchNormalization, Binary, Cast, CastLike, CenterCropPad,
     Classify, Clip, Col2Im, Comparison, Compress, Concat, ConstantOfShape, Conv, ConvInteger, ConvTranspose, CumSum,
-    DeformConv, DepthToSpace, DequantizeLinear, Det, Dropout, DynamicQuantizeLinear, Einsum, Expand, EyeLike, Flatten,
+    DeformConv, DepthToSpace, DequantizeLinear, Det, Dropout, DynamicQuantizeLinear, Einsum, Expand, EyeLike, Flatten, Fused,
     Gather, GatherElements, GatherNd, Gemm, GlobalLpPool, GlobalPool, GridSample, GroupNormalization, Hardmax,
     Identity, ImageScaler, InstanceNormalization, LayerNormalization, LocalResponseNormalization, LpNormalization,
     LpPool, MatMul, MatMulInteger, MaxPool, MaxUnpool, MeanVarianceNormalization, NegativeLogLikelihoodLoss,
@@ -104,6 +106,16 @@ impl Op {
     /// The ONNX operator's name.
     pub fn name(&self) -> &'static str {
         self.operator().name()
+    }
+}
+
+/// What a node computes: `Conv`, or `Conv + Add + Relu` where several are fused.
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Op::Fused(fused) => fused.fmt(f),
+            op => f.pad(op.name()),
+        }
     }
 }
 

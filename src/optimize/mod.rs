@@ -2,8 +2,11 @@
 //!
 //! Early passes run once, before shapes are known; late ones on the specialised graph, in which every value has a type.
 
+mod chains;
 mod fold_batch_norm;
 mod fold_constants;
+mod fuse_elementwise;
+mod fuse_epilogues;
 mod remove_identities;
 
 use std::collections::BTreeSet;
@@ -52,7 +55,12 @@ passes! {
         /// Convolution, then batch normalization: one convolution.
         FoldBatchNorm "fold-batch-norm" fold_batch_norm,
     }
-    late {}
+    late {
+        /// Activations and residual additions into the convolution, matrix product or normalization before them.
+        FuseEpilogues "fuse-epilogues" fuse_epilogues,
+        /// Chains of elementwise operators into one.
+        FuseElementwise "fuse-elementwise" fuse_elementwise,
+    }
 }
 
 impl Pass {
@@ -140,6 +148,7 @@ fn replace_uses(graph: &mut Graph, from: ValueId, to: ValueId) -> usize {
 #[cfg(test)]
 mod testing {
     use super::*;
+    use crate::graph::Node;
     use crate::tensor::Tensor;
     use crate::{CompileOptions, Device, TensorView};
 
@@ -154,6 +163,18 @@ mod testing {
     pub fn outputs(graph: &Graph, inputs: &[(&str, TensorView<'_>)], without: impl IntoIterator<Item = Pass>) -> Vec<Tensor> {
         let session = Device::cpu().compile_with(graph.clone(), CompileOptions::new().without(without)).unwrap();
         session.run(inputs).unwrap().into_tensors()
+    }
+
+    /// The nodes of the specialised graph after the late passes up to and including `pass`.
+    pub fn late(graph: &Graph, inputs: &[(&str, TensorView<'_>)], pass: Pass) -> Vec<Node> {
+        let without = Pass::LATE.iter().copied().filter(|p| *p > pass);
+        let session = Device::cpu().compile_with(graph.clone(), CompileOptions::new().without(without)).unwrap();
+        session.plans_for(inputs).unwrap()[0].graph.nodes().to_vec()
+    }
+
+    /// A node's name, what it computes, and what it stands for: `conv: Conv + Relu [conv, relu]`.
+    pub fn title(node: &Node) -> String {
+        format!("{}: {} [{}]", node.name, node.op, node.origins.join(", "))
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::lower::{Draft, Slot};
 use super::storage::{Move, Operand, Storages};
-use super::{Access, Dispatch};
+use super::{Access, Dispatch, HOLD_DENSE};
 use crate::graph::NodeId;
 use crate::ops::movement::copied;
 
@@ -108,25 +108,49 @@ fn heaviest_independent(weights: &[i64], conflicts: &[Vec<usize>]) -> Vec<usize>
     chosen
 }
 
-/// Lets every dispatch whose kernel can work in place do so where the operand's last reader it is.
-pub(super) fn work_in_place(steps: &mut [Option<Draft>], storages: &mut Storages, is_fixed: impl Fn(NodeId) -> bool) {
-    for (step, draft) in steps.iter_mut().enumerate() {
+/// Which dispatches work in place, of those whose kernels can.
+///
+/// What is computed in place is one storage with what it overwrites, so it must be apart from all that either of them must be apart
+/// from: now and then that costs more than it saves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum InPlace {
+    /// Whichever can.
+    All,
+    /// Elementwise kernels, but not those that hold an operand beside what they sum up.
+    Elementwise,
+}
+
+/// Lets dispatches overwrite the operand that their kernel allows, where they are its last reader; returns these and its binding.
+pub(super) fn work_in_place(
+    steps: &[Option<Draft>],
+    storages: &mut Storages,
+    which: InPlace,
+    is_fixed: impl Fn(NodeId) -> bool,
+) -> Vec<(usize, usize)> {
+    let mut found = vec![];
+    for (step, draft) in steps.iter().enumerate() {
         let Some(Draft::Dispatch { node, dispatch }) = draft else { continue };
-        if is_fixed(*node) {
+        if is_fixed(*node) || which == InPlace::Elementwise && dispatch.variant.kernel.has_epilogue() {
             continue;
         }
         if let Some((x, y)) = in_place_operands(dispatch)
             && storages.compute_in_place(step, x, y)
         {
-            dispatch.variant.in_place = true;
-            dispatch.bindings[x.binding] = Slot::Unused;
+            found.push((step, x.binding));
         }
     }
+    found
 }
+
+/// The position of `HOLD` among the overrides of an epilogue.
+const HOLD: usize = 2;
 
 /// The operand that the kernel may overwrite and its output, where both are in storages.
 fn in_place_operands(dispatch: &Dispatch<Slot>) -> Option<(Operand, Operand)> {
     let (access, x) = (dispatch.variant.kernel.storage(), dispatch.variant.kernel.in_place?);
+    if dispatch.variant.kernel.has_epilogue() && dispatch.variant.epilogue[HOLD] != HOLD_DENSE {
+        return None;
+    }
     let operand = |binding: usize| match dispatch.bindings.get(binding)? {
         Slot::Stored { storage, .. } => Some(Operand { storage: *storage, binding, access: access[binding] }),
         _ => None,

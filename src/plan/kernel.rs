@@ -188,13 +188,16 @@ pub struct Kernel {
     pub tiles: &'static [Part],
     /// The overrides.
     pub overrides: &'static [Override],
+    /// Overrides that do not depend on each other nor on the rest, after those of `overrides`: the tests have every value of each, but not
+    /// every combination.
+    pub independent: &'static [Override],
     /// Layout of `Params`, binding 0.
     pub params: ParamsLayout,
     /// The storage buffers from binding 1 on: inputs in the operator's order, outputs last.
     pub bindings: &'static [Access],
-    /// Whether elements go through `finish` of `shared/epilogue.wgsl` before they are stored: such a kernel has the overrides
-    /// [`EPILOGUE`] after its own, binds `held` after its outputs, and its `Params` end with [`EPILOGUE_PARAMS`].
-    pub epilogue: bool,
+    /// The shared parts of its epilogue, where elements go through `finish` of `shared/epilogue.wgsl` before they are stored: such a
+    /// kernel has the overrides [`EPILOGUE`] after its own, binds `held` after its outputs, and its `Params` end with [`EPILOGUE_PARAMS`].
+    pub epilogue: &'static [Part],
     /// The storage buffer (a position in [`Kernel::storage`]) that may be the output's: each element is read before it is written by
     /// one invocation. The variant in place has the override `IN_PLACE` 1 and reads it through the output's binding.
     pub in_place: Option<usize>,
@@ -209,7 +212,7 @@ pub const EPILOGUE: [Override; 4] = [
 ];
 
 /// The numbers of the functions of `shared/activation.wgsl`.
-const ACTIVATIONS: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+const ACTIVATIONS: &[u32] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 32, 36, 37];
 
 /// The last members of `Params` where a kernel has an epilogue: what the two activations are told.
 pub const EPILOGUE_PARAMS: [&str; 4] = ["before_alpha", "before_beta", "after_alpha", "after_beta"];
@@ -225,26 +228,32 @@ impl Kernel {
         types: &[],
         tiles: &[],
         overrides: &[],
+        independent: &[],
         params: ParamsLayout { size: 0, fields: &[] },
         bindings: &[],
-        epilogue: false,
+        epilogue: &[],
         in_place: None,
     };
 
+    /// Whether it has an epilogue.
+    pub fn has_epilogue(&self) -> bool {
+        !self.epilogue.is_empty()
+    }
+
     /// The storage buffers from binding 1 on, what an epilogue reads included.
     pub fn storage(&self) -> Vec<Access> {
-        self.bindings.iter().copied().chain(self.epilogue.then_some(Access::Read)).collect()
+        self.bindings.iter().copied().chain(self.has_epilogue().then_some(Access::Read)).collect()
     }
 
     /// The size of `Params` in bytes, what an epilogue is told included.
     pub fn params_size(&self) -> usize {
-        self.params.size + if self.epilogue { size_of::<[f32; EPILOGUE_PARAMS.len()]>() } else { 0 }
+        self.params.size + if self.has_epilogue() { size_of::<[f32; EPILOGUE_PARAMS.len()]>() } else { 0 }
     }
 
     /// The names of all overrides, those of epilogue and `IN_PLACE` included.
     pub fn override_names(&self) -> Vec<&'static str> {
-        let epilogue = EPILOGUE.iter().filter(|_| self.epilogue);
-        self.overrides.iter().chain(epilogue).map(|o| o.name).chain(self.in_place.map(|_| IN_PLACE)).collect()
+        let epilogue = EPILOGUE.iter().filter(|_| self.has_epilogue());
+        self.overrides.iter().chain(self.independent).chain(epilogue).map(|o| o.name).chain(self.in_place.map(|_| IN_PLACE)).collect()
     }
 }
 
@@ -263,7 +272,7 @@ pub struct Variant {
     pub types: Vec<Elem>,
     /// The tile header, where the kernel has some.
     pub tile: Option<Part>,
-    /// A value for each of the kernel's overrides, in their order.
+    /// A value for each of the kernel's overrides and then of the independent ones, in their order.
     pub overrides: Vec<u32>,
     /// A value for each override of [`EPILOGUE`]; zeros, which change nothing, where the kernel has none.
     pub epilogue: [u32; EPILOGUE.len()],
@@ -288,7 +297,7 @@ impl Variant {
                 source.push_str(part.source);
             }
         }
-        for part in self.tile.iter().chain(self.kernel.parts).chain([&self.kernel.body]) {
+        for part in self.tile.iter().chain(self.kernel.parts).chain(self.kernel.epilogue).chain([&self.kernel.body]) {
             source.push_str(part.source);
         }
         source
@@ -296,7 +305,7 @@ impl Variant {
 
     /// The overrides by name, as pipelines take them.
     pub fn constants(&self) -> Vec<(&'static str, f64)> {
-        let epilogue = self.epilogue.iter().filter(|_| self.kernel.epilogue);
+        let epilogue = self.epilogue.iter().filter(|_| self.kernel.has_epilogue());
         let values = self.overrides.iter().chain(epilogue).copied().chain(self.kernel.in_place.map(|_| u32::from(self.in_place)));
         self.kernel.override_names().into_iter().zip(values.map(f64::from)).collect()
     }
@@ -310,11 +319,11 @@ impl Variant {
     pub fn is_declared(&self) -> bool {
         self.types.len() == self.kernel.types.len()
             && self.types.iter().zip(self.kernel.types).all(|(t, role)| role.allowed.contains(t))
-            && self.overrides.len() == self.kernel.overrides.len()
-            && self.overrides.iter().zip(self.kernel.overrides).all(|(v, o)| o.values.contains(v))
+            && self.overrides.len() == self.kernel.overrides.len() + self.kernel.independent.len()
+            && self.overrides.iter().zip(self.kernel.overrides.iter().chain(self.kernel.independent)).all(|(v, o)| o.values.contains(v))
             && self.tile.is_none() == self.kernel.tiles.is_empty()
             && self.tile.is_none_or(|t| self.kernel.tiles.contains(&t))
-            && self.epilogue.iter().zip(&EPILOGUE).all(|(v, o)| if self.kernel.epilogue { o.values.contains(v) } else { *v == 0 })
+            && self.epilogue.iter().zip(&EPILOGUE).all(|(v, o)| if self.kernel.has_epilogue() { o.values.contains(v) } else { *v == 0 })
             && (self.kernel.in_place.is_some() || !self.in_place)
     }
 }
@@ -330,6 +339,10 @@ impl fmt::Display for Variant {
             write!(f, " {}", stem.trim_end_matches(".wgsl"))?;
         }
         for (o, v) in self.kernel.overrides.iter().zip(&self.overrides) {
+            write!(f, " {}={v}", o.name)?;
+        }
+        let independent = self.kernel.independent.iter().zip(self.overrides.iter().skip(self.kernel.overrides.len()));
+        for (o, v) in independent.filter(|(_, v)| **v != 0) {
             write!(f, " {}={v}", o.name)?;
         }
         for (o, v) in EPILOGUE.iter().zip(&self.epilogue).filter(|(_, v)| **v != 0) {
@@ -354,10 +367,10 @@ impl Kernel {
         for types in type_sets {
             let mut hosts = plain.iter().filter(|v| v.types == types).cycle();
             let mut add = |epilogue, in_place| variants.extend(hosts.next().map(|host| Variant { epilogue, in_place, ..host.clone() }));
-            if self.in_place.is_some() && !self.epilogue {
+            if self.in_place.is_some() && !self.has_epilogue() {
                 add([0; EPILOGUE.len()], true);
             }
-            for epilogue in epilogues().into_iter().filter(|_| self.epilogue) {
+            for epilogue in epilogues().into_iter().filter(|_| self.has_epilogue()) {
                 add(epilogue, false);
                 if self.in_place.is_some() && epilogue[2] == HOLD_DENSE {
                     add(epilogue, true);
@@ -377,6 +390,16 @@ impl Kernel {
         }
         for o in self.overrides {
             variants = product(&variants, o.values, |v, &value| v.overrides.push(value));
+        }
+        // Each value of every independent override once, all of them turning at once.
+        let most = self.independent.iter().map(|o| o.values.len()).max().unwrap_or(0).max(variants.len());
+        if !self.independent.is_empty() {
+            let turned = |(turn, mut variant): (usize, Variant)| {
+                let value = |(i, o): (usize, &Override)| o.values[(turn + i) % o.values.len()];
+                variant.overrides.extend(self.independent.iter().enumerate().map(value));
+                variant
+            };
+            variants = variants.iter().cycle().take(most).cloned().enumerate().map(turned).collect();
         }
         variants
     }
@@ -459,7 +482,7 @@ pub trait ParamsMember: bytemuck::Pod {
 
 macro_rules! members { ($($rust:ty => $wgsl:literal),*) => { $(impl ParamsMember for $rust { const WGSL: &'static str = $wgsl; })* } }
 members! {
-    u32 => "u32", i32 => "i32", f32 => "f32", [u32; 4] => "vec4<u32>", [i32; 4] => "vec4<i32>", [f32; 4] => "vec4<f32>",
+    [[f32; 4]; 2] => "array<vec4<f32>, 2>", u32 => "u32", i32 => "i32", f32 => "f32", [u32; 4] => "vec4<u32>", [i32; 4] => "vec4<i32>", [f32; 4] => "vec4<f32>",
     [[u32; 4]; 2] => "array<vec4<u32>, 2>"
 }
 

@@ -2,8 +2,8 @@
 
 use super::Kernel;
 use crate::ops::{
-    activation, arg_reduce, binary, cast, classify, conv, cumsum, det, matmul, movement, norm, pool, quantize, reduce, sampling, softmax,
-    top_k,
+    activation, arg_reduce, binary, cast, classify, conv, cumsum, det, fused, matmul, movement, norm, pool, quantize, reduce, sampling,
+    softmax, top_k,
 };
 
 /// Every kernel of this crate.
@@ -32,6 +32,7 @@ pub static KERNELS: &[&Kernel] = &[
     &conv::TRANSPOSE_TILED,
     &cumsum::CUMSUM,
     &det::DET,
+    &fused::ELEMENTWISE,
     &matmul::DIRECT,
     &matmul::TILED,
     &matmul::VECTOR,

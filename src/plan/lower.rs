@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use super::alias::{self, InPlace};
+use super::placement;
 use super::storage::{Operand as Bound, PADDING, Storages};
 use super::{
     Access, Arg, Binding, Capabilities, Dispatch, Elem, LowerContext, Lowered, Lowering, Packing, Place, Placed, Plan, Step, Weight,
 };
-use super::{alias, placement};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId, TensorType, ValueId};
 use crate::ops::Operand;
@@ -92,13 +93,14 @@ pub fn lower(graph: Graph, capabilities: Option<&Capabilities>, options: &LowerO
     }
     let mut steps: Vec<Option<Draft>> = steps.into_iter().map(Some).collect();
     let no_reuse_bytes = storages.no_reuse_bytes();
-    if options.reuse_memory {
-        let is_fixed = |node: NodeId| fixed[node.index()];
-        alias::elide_copies(&mut steps, &mut storages, is_fixed);
-        alias::work_in_place(&mut steps, &mut storages, is_fixed);
-    }
     let largest = capabilities.map_or(u64::MAX, |c| c.max_binding);
-    let placement = placement::place(&storages, largest, options.reuse_memory);
+    let is_fixed = |node: NodeId| fixed[node.index()];
+    let placement = if options.reuse_memory {
+        alias::elide_copies(&mut steps, &mut storages, is_fixed);
+        place_shared(&mut steps, &storages, largest, is_fixed)
+    } else {
+        placement::apart(&storages)
+    };
     name_dispatches(&steps, &mut placed);
     let buffer = |storage: usize| placement.places[storage];
     let step = |draft| match draft {
@@ -127,6 +129,30 @@ pub fn lower(graph: Graph, capabilities: Option<&Capabilities>, options: &LowerO
     let places = homes.into_iter().map(|home| home.map(place)).collect();
     let (buffers, lower_bound_bytes) = (placement.sizes, placement.lower_bound);
     Ok(Plan { graph, steps, buffers, weights, places, placed, kernels, passes: vec![], no_reuse_bytes, lower_bound_bytes })
+}
+
+/// Places storages with the choice of dispatches in place that takes the fewest bytes, and marks these dispatches.
+fn place_shared(steps: &mut [Option<Draft>], storages: &Storages, largest: u64, is_fixed: impl Fn(NodeId) -> bool) -> placement::Placement {
+    let place = |which| {
+        let mut storages = storages.clone();
+        let in_place = alias::work_in_place(steps, &mut storages, which, &is_fixed);
+        (placement::place(&storages, largest), in_place)
+    };
+    let (mut placement, mut in_place) = place(InPlace::All);
+    let lower_bound = placement.lower_bound;
+    if placement.bytes() > lower_bound {
+        let (other, fewer) = place(InPlace::Elementwise);
+        if other.bytes() < placement.bytes() {
+            (placement, in_place) = (other, fewer);
+        }
+    }
+    for (step, binding) in in_place {
+        if let Some(Draft::Dispatch { dispatch, .. }) = &mut steps[step] {
+            dispatch.variant.in_place = true;
+            dispatch.bindings[binding] = Slot::Unused;
+        }
+    }
+    placement::Placement { lower_bound, ..placement }
 }
 
 /// The variants that nodes on the GPU are dispatched as; a node all of whose copies are elided is a view.
@@ -230,7 +256,7 @@ impl Lowerer<'_> {
             Lowered::Kernels(lowerings) => {
                 let mut refusal = String::from("no kernel serves it");
                 let mut fitting = vec![];
-                for lowering in lowerings {
+                for lowering in lowerings.into_iter().map(Lowering::complete) {
                     match self.fits(node, &lowering, capabilities) {
                         Ok(()) => fitting.push(lowering),
                         Err(reason) => refusal = reason,

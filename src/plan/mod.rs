@@ -13,7 +13,7 @@ mod storage;
 
 use std::fmt;
 
-pub(crate) use kernel::{ANY_ELEMENT, FLOAT_ELEMENT, INDEX, WORKGROUP_SIZE, params, part};
+pub(crate) use kernel::{ANY_ELEMENT, FLOAT_ELEMENT, HOLD_DENSE, HOLD_PER_CHANNEL, INDEX, WORKGROUP_SIZE, params, part};
 pub use kernel::{
     Access, Capabilities, EPILOGUE, EPILOGUE_PARAMS, Elem, Kernel, Override, ParamsField, ParamsLayout, ParamsMember, Part, TypeRole,
     Variant, type_header,
@@ -67,7 +67,7 @@ impl Lowered {
 }
 
 /// One way to compute a node: dispatches in order, with the scratch they share.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lowering {
     /// The dispatches.
     pub dispatches: Vec<Dispatch<Arg>>,
@@ -80,6 +80,18 @@ impl Lowering {
     pub fn single(variant: Variant, params: &impl bytemuck::Pod, bindings: Vec<Arg>, workgroups: [u32; 3]) -> Self {
         let params = bytemuck::bytes_of(params).to_vec();
         Self { dispatches: vec![Dispatch { variant, params, bindings, workgroups }], scratch: vec![] }
+    }
+
+    /// Gives every kernel that has an epilogue one that does nothing, where it got none.
+    pub(crate) fn complete(mut self) -> Self {
+        for dispatch in &mut self.dispatches {
+            let kernel = dispatch.variant.kernel;
+            if dispatch.bindings.len() < kernel.storage().len() {
+                dispatch.params.resize(kernel.params_size(), 0);
+                dispatch.bindings.push(Arg::Unused);
+            }
+        }
+        self
     }
 
     /// The name of the kernel that does the main work: that of the last dispatch.

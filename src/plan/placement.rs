@@ -37,16 +37,20 @@ pub(super) struct Placement {
     pub lower_bound: u64,
 }
 
-/// Places every storage; without `reuse` each in a buffer of its own. No buffer is larger than `largest`, unless for one storage.
-pub(super) fn place(storages: &Storages, largest: u64, reuse: bool) -> Placement {
+impl Placement {
+    /// The sum of the buffers.
+    pub fn bytes(&self) -> u64 {
+        self.sizes.iter().sum()
+    }
+}
+
+/// Places every storage. No buffer is larger than `largest`, unless for one storage.
+pub(super) fn place(storages: &Storages, largest: u64) -> Placement {
     let roots: Vec<usize> = (0..storages.len()).filter(|&storage| storages.find(storage).0 == storage).collect();
     let starts: Vec<i64> = roots.iter().map(|&root| storages.spans(root).iter().map(|s| s.start).min().unwrap_or(0)).collect();
     let blocks = blocks(storages, &roots, &starts);
     let lower_bound = lower_bound(&blocks);
-    let layout = match reuse {
-        true => Search::new(&blocks, storages.alignment(), largest).run(lower_bound),
-        false => Layout { places: (0..blocks.len()).map(|i| (i, 0)).collect(), sizes: blocks.iter().map(|b| b.bytes).collect() },
-    };
+    let layout = Search::new(&blocks, storages.alignment(), largest).run(lower_bound);
     let places = (0..storages.len()).map(|storage| {
         let (root, offset) = storages.find(storage);
         let index = roots.binary_search(&root).expect("what is found is a root");
@@ -54,6 +58,15 @@ pub(super) fn place(storages: &Storages, largest: u64, reuse: bool) -> Placement
         (buffer, (at as i64 + offset - starts[index]) as u64)
     });
     Placement { places: places.collect(), sizes: layout.sizes, lower_bound }
+}
+
+/// Places storages, none of which is part of another, each in a buffer of its own.
+pub(super) fn apart(storages: &Storages) -> Placement {
+    let all = 0..storages.len();
+    let roots: Vec<usize> = all.clone().collect();
+    let lower_bound = lower_bound(&blocks(storages, &roots, &vec![0; roots.len()]));
+    let sizes = all.clone().map(|storage| storages.padded_bytes(storage)).collect();
+    Placement { places: all.map(|storage| (storage, 0)).collect(), sizes, lower_bound }
 }
 
 fn blocks(storages: &Storages, roots: &[usize], starts: &[i64]) -> Vec<Block> {

@@ -66,7 +66,7 @@ pub(super) struct Move {
     pub bytes: i64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Storage {
     /// The element type; scratch has none.
     elem: Option<Elem>,
@@ -79,7 +79,7 @@ struct Storage {
 }
 
 /// The storages of a plan: at first one for each value and scratch, then fewer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Storages {
     /// Of every place in a storage that a kernel binds.
     alignment: i64,

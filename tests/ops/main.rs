@@ -18,6 +18,7 @@ mod deform_conv;
 mod det;
 mod dropout;
 mod einsum;
+mod fused;
 mod index;
 mod layout;
 mod loss;

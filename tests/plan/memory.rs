@@ -134,3 +134,26 @@ fn no_buffer_is_larger_than_a_binding() {
     let plan = plan_with(graph, &inputs, &small, &LowerOptions::default());
     assert!(plan.buffers.iter().all(|&bytes| bytes <= 1024), "{:?}", plan.buffers);
 }
+
+#[test]
+fn long_networks_are_planned() {
+    let (graph, inputs) = network([1, 2, 4, 4], |b, x| {
+        // Every tenth value is kept for a thousand nodes.
+        let mut kept = std::collections::VecDeque::from([x]);
+        (0..5000).fold(x, |v, i| {
+            let v = pool(b, &format!("pool{i}"), v);
+            if i % 10 == 0 {
+                kept.push_back(v);
+            }
+            match kept.front().copied().filter(|_| kept.len() > 100) {
+                Some(old) => {
+                    kept.pop_front();
+                    b.node(format!("add{i}"), macula::ops::Binary::Add, &[v, old]).unwrap()
+                }
+                None => v,
+            }
+        })
+    });
+    let plan = plan(graph, &inputs);
+    assert!(100 * plan.peak_bytes() <= 110 * plan.lower_bound_bytes, "{} of {}", plan.peak_bytes(), plan.lower_bound_bytes);
+}

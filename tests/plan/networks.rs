@@ -53,11 +53,15 @@ const MODELS: &[&str] = &[
 #[test]
 fn models_replay() {
     for model in MODELS.iter().filter_map(|model| stored(model)) {
-        for storage_alignment in [32, 256] {
-            plan(&model, storage_alignment, true);
-        }
-        plan(&model, 256, false);
+        plan(&model, 32, true);
     }
+}
+
+#[test]
+fn a_model_replays_however_it_is_planned() {
+    let Some(model) = stored("squeezenet1.1") else { return };
+    plan(&model, 256, true);
+    plan(&model, 256, false);
 }
 
 #[test]
@@ -75,13 +79,12 @@ fn small_networks_replay() {
 
 #[test]
 fn peaks_are_near_the_lower_bound() {
-    for (model, most) in [("mobilenet-v2-1.0-224", 1.15), ("squeezenet1.1", 1.15), ("yolox-nano", 1.2)] {
+    // In YOLOX the halves of slices of the picture may lie neither beside the picture nor beside what they become.
+    for (model, percent) in [("mobilenet-v2-1.0-224", 115), ("squeezenet1.1", 115), ("yolox-nano", 119)] {
         let Some(path) = stored(model) else { continue };
-        for storage_alignment in [32, 256] {
-            let plan = plan(&path, storage_alignment, true);
-            let (peak, bound) = (plan.peak_bytes(), plan.lower_bound_bytes);
-            assert!(peak as f64 <= most * bound as f64, "{model}: {peak} of at least {bound} bytes");
-        }
+        let plan = plan(&path, 32, true);
+        let (peak, bound) = (plan.peak_bytes(), plan.lower_bound_bytes);
+        assert!(100 * peak <= percent * bound, "{model}: {peak} of at least {bound} bytes");
     }
 }
 

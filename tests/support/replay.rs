@@ -209,7 +209,7 @@ impl<'a> Replay<'a> {
                 Binding::Weight(_) | Binding::Unused => {}
             }
         }
-        let operand = kernel.in_place.filter(|_| !kernel.epilogue || dispatch.variant.epilogue[2] != 0);
+        let operand = kernel.in_place.filter(|_| !kernel.has_epilogue() || dispatch.variant.epilogue[2] != 0);
         if let Some(operand) = operand.filter(|at| !dispatch.variant.in_place && dispatch.bindings[*at] == Binding::Unused) {
             return Err(format!("`{}` reads nothing through binding {operand}", node.name));
         }

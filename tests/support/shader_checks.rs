@@ -156,8 +156,12 @@ pub fn naming(kernel: &Kernel) -> Result<(), String> {
     if header.len() < 3 {
         return Err(format!("the header comment has {} lines; say formula, layout and overrides", header.len()));
     }
-    let own =
-        kernel.overrides.iter().map(|o| o.name).chain(kernel.epilogue.then_some("epilogue")).chain(kernel.in_place.map(|_| "IN_PLACE"));
+    let own = kernel
+        .overrides
+        .iter()
+        .map(|o| o.name)
+        .chain(kernel.has_epilogue().then_some("epilogue"))
+        .chain(kernel.in_place.filter(|_| !kernel.has_epilogue()).map(|_| "IN_PLACE"));
     match own.into_iter().find(|name| !header.iter().any(|line| line.contains(name))) {
         Some(missing) => Err(format!("the header comment does not name the override {missing}")),
         None => Ok(()),
@@ -227,7 +231,7 @@ pub fn params(kernel: &Kernel, module: &Module) -> Result<(), String> {
     }
     let wgsl = members.iter().map(|m| format!("{}: {} @ {}", m.name.as_deref().unwrap_or("?"), type_name(module, m.ty), m.offset));
     let rust = kernel.params.fields.iter().map(|f| format!("{}: {} @ {}", f.name, f.wgsl, f.offset));
-    let epilogue = EPILOGUE_PARAMS.iter().enumerate().filter(|_| kernel.epilogue);
+    let epilogue = EPILOGUE_PARAMS.iter().enumerate().filter(|_| kernel.has_epilogue());
     let epilogue = epilogue.map(|(i, name)| format!("{name}: f32 @ {}", kernel.params.size + 4 * i));
     let (wgsl, rust): (Vec<_>, Vec<_>) = (wgsl.collect(), rust.chain(epilogue).collect());
     if wgsl != rust {

@@ -44,7 +44,8 @@ fn sound() -> Kernel {
             ],
         },
         bindings: &[Access::Read, Access::Write],
-        epilogue: false,
+        independent: &[],
+        epilogue: &[],
         in_place: None,
     }
 }

@@ -22,7 +22,7 @@ pub struct Clip;
 pub struct PRelu;
 
 /// The code of the clamp to `[alpha, beta]`.
-pub(super) const CLAMP: u32 = 12;
+pub(crate) const CLAMP: u32 = 12;
 
 params! {
     struct ClipParams {

@@ -3,19 +3,20 @@
 mod clip;
 mod unary;
 
-pub(crate) use clip::CLIP;
+pub(crate) use clip::{CLAMP, CLIP};
 pub use clip::{Clip, PRelu};
+pub(crate) use unary::CODES;
 pub use unary::{GeluApproximation, Unary};
 
 use crate::plan::{
     Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowering, Override, Part, Variant, WORKGROUP_SIZE, params, part, workgroups_1d,
 };
 
-/// `activate`, and the override `ACTIVATION`: the functions that other kernels may end with.
+/// `activate`: the functions that other kernels may end with.
 pub(crate) const ACTIVATION: Part = part!("shared/activation.wgsl");
 
 /// `function`: those of [`ACTIVATION`] and all others.
-const FUNCTIONS: Part = part!("shared/functions.wgsl");
+pub(crate) const FUNCTIONS: Part = part!("shared/functions.wgsl");
 
 params! {
     pub(crate) struct UnaryParams {
@@ -31,7 +32,7 @@ pub(crate) static UNARY: Kernel = Kernel {
     parts: &[INDEX, ACTIVATION, FUNCTIONS],
     types: &[FLOAT_ELEMENT],
     tiles: &[],
-    overrides: &[Override { name: "ACTIVATION", values: unary::CODES }, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
+    overrides: &[Override { name: "ACTIVATION", values: CODES }, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: UnaryParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
     in_place: Some(0),

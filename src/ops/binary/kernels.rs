@@ -13,8 +13,8 @@ pub(crate) const PRELU: u32 = 5;
 /// What `combine` computes of operands that are dense or repeat.
 const OPERATIONS: Override = Override { name: "OPERATION", values: &[0, 1, 2, 3, 4, PRELU, 6, 7] };
 
-/// `combine`, and the override `OPERATION`.
-const ARITHMETIC: Part = part!("shared/arithmetic.wgsl");
+/// `combine`.
+pub(crate) const ARITHMETIC: Part = part!("shared/arithmetic.wgsl");
 
 /// `load_pairs`, `Params` and the operands.
 const PAIRS: Part = part!("shared/pairs.wgsl");
@@ -115,7 +115,7 @@ pub(super) enum Operation {
 }
 
 /// The operations that only the strided kernel has.
-const STRIDED_ONLY: u32 = 8;
+pub(super) const STRIDED_ONLY: u32 = 8;
 
 /// Inputs 0 and 1 combined element by element into output 0, which has the shape they broadcast to.
 pub(crate) fn lower_binary(context: &LowerContext<'_>, operation: u32) -> Lowered {
@@ -147,9 +147,10 @@ fn lower_all(context: &LowerContext<'_>, operation: Operation) -> Result<Vec<Low
 
     let mut lowerings = vec![];
     if let Operation::Arithmetic(code @ 0..STRIDED_ONLY) = operation
-        && let Some(Repeating { operand, run, period }) = repeating(&space)
+        && let Some(repeating) = repeating(&space)
     {
-        let overrides = vec![code, repeat_mode(elements, run, period), (operand == 0).into(), WORKGROUP_SIZE];
+        let overrides = vec![code, repeating.mode(elements), (repeating.operand == 0).into(), WORKGROUP_SIZE];
+        let Repeating { operand, run, period } = repeating;
         let bindings = vec![Arg::Input(1 - operand), Arg::Input(operand), Arg::Output(0)];
         let params = BinaryParams { vectors, run, period, mask, sign };
         lowerings.push(Lowering::single(variant(&BINARY, overrides), &params, bindings, workgroups));
@@ -178,10 +179,24 @@ fn width(dtype: DType) -> (u32, u32) {
 
 /// The operand each of whose elements stands for `run` neighbours, all `period` of them over and over; the other is dense.
 #[derive(PartialEq, Debug)]
-struct Repeating {
-    operand: usize,
-    run: u32,
-    period: u32,
+pub(crate) struct Repeating {
+    pub operand: usize,
+    pub run: u32,
+    pub period: u32,
+}
+
+impl Repeating {
+    /// How an operand stands beside a dense one of the output's shape, to which it broadcasts.
+    pub fn of(operand: &Shape, output: &Shape) -> Option<Self> {
+        element_count(output).ok()?;
+        let strides = |strides: Vec<usize>| strides.into_iter().map(|s| s as i64).collect();
+        repeating(&collapse(output, &[strides(output.strides()), strides(operand.broadcast_strides(output))]))
+    }
+
+    /// The value of `REPEAT` for so many elements.
+    pub fn mode(&self, elements: u32) -> u32 {
+        repeat_mode(elements, self.run, self.period)
+    }
 }
 
 fn repeating(space: &Collapsed) -> Option<Repeating> {

@@ -7,13 +7,13 @@ mod select;
 mod variadic;
 
 pub use compare::Comparison;
-pub(crate) use kernels::{BINARY, BINARY_BROADCAST, COMPARE_BROADCAST, INTEGER_BROADCAST, PRELU, lower_binary};
+pub(crate) use kernels::{ARITHMETIC, BINARY, BINARY_BROADCAST, COMPARE_BROADCAST, INTEGER_BROADCAST, PRELU, Repeating, lower_binary};
 pub use not::Not;
 pub(crate) use select::WHERE;
 pub use select::Where;
 pub use variadic::Variadic;
 
-use kernels::{Operation, lower_operation};
+use kernels::{Operation, STRIDED_ONLY, lower_operation};
 
 use crate::error::OpError;
 use crate::graph::{Parts, TensorType, ValueId};
@@ -99,6 +99,14 @@ impl Binary {
             Binary::Xor | Binary::BitwiseXor => Operation::Integer(6),
             Binary::ShiftLeft => Operation::Integer(7),
             Binary::ShiftRight => Operation::Integer(8),
+        }
+    }
+
+    /// The number by which `combine` of `shared/arithmetic.wgsl` knows the operator on floats, where chains may have it.
+    pub(crate) fn combination(self) -> Option<u32> {
+        match self.operation(DType::F32) {
+            Operation::Arithmetic(code) if code < STRIDED_ONLY => Some(code),
+            _ => None,
         }
     }
 

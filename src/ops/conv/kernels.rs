@@ -1,5 +1,6 @@
 //! The kernels of convolution, its transpose and its relatives, as data.
 
+use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
 use crate::ops::tile::{TILE_HEADERS, WORKGROUPS};
 use crate::plan::{Access, FLOAT_ELEMENT, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
 
@@ -29,6 +30,8 @@ pub(crate) static POINTWISE: Kernel = Kernel {
     overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: PointwiseParams::LAYOUT,
     bindings: BINDINGS,
+    epilogue: VECTOR_EPILOGUE,
+    in_place: Some(4),
     ..Kernel::BASE
 };
 
@@ -68,6 +71,8 @@ pub(crate) static IMPLICIT_GEMM: Kernel = Kernel {
     overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: ImplicitGemmParams::LAYOUT,
     bindings: BINDINGS,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
     ..Kernel::BASE
 };
 
@@ -103,6 +108,8 @@ pub(crate) static DEPTHWISE: Kernel = Kernel {
     ],
     params: DepthwiseParams::LAYOUT,
     bindings: BINDINGS,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
     ..Kernel::BASE
 };
 
@@ -142,6 +149,8 @@ pub(crate) static DIRECT: Kernel = Kernel {
     overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: DirectParams::LAYOUT,
     bindings: BINDINGS,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
     ..Kernel::BASE
 };
 
@@ -183,6 +192,8 @@ pub(crate) static TRANSPOSE_TILED: Kernel = Kernel {
     overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: TransposeTiledParams::LAYOUT,
     bindings: BINDINGS,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
     ..Kernel::BASE
 };
 
@@ -222,6 +233,8 @@ pub(crate) static TRANSPOSE_DIRECT: Kernel = Kernel {
     overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: TransposeDirectParams::LAYOUT,
     bindings: BINDINGS,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
     ..Kernel::BASE
 };
 

@@ -1,5 +1,6 @@
 //! The kernels of matrix products, as data.
 
+use crate::ops::fused::ELEMENT_EPILOGUE;
 use crate::ops::tile::{TILE_HEADERS, WORKGROUPS};
 use crate::plan::{ANY_ELEMENT, Access, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
 
@@ -42,6 +43,8 @@ pub(crate) static TILED: Kernel = Kernel {
     overrides: &[HAS_C, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: RowParams::LAYOUT,
     bindings: BINDINGS,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
     ..Kernel::BASE
 };
 
@@ -58,6 +61,8 @@ pub(crate) static VECTOR: Kernel = Kernel {
     ],
     params: RowParams::LAYOUT,
     bindings: BINDINGS,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
     ..Kernel::BASE
 };
 
@@ -89,5 +94,7 @@ pub(crate) static DIRECT: Kernel = Kernel {
     overrides: &[HAS_C, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: ElementParams::LAYOUT,
     bindings: BINDINGS,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
     ..Kernel::BASE
 };

@@ -3,6 +3,7 @@
 use super::{FLAG, ROW_WORKGROUP, channels, count, row_flops, row_workgroup, vector};
 use crate::error::OpError;
 use crate::graph::TensorType;
+use crate::ops::fused::VECTOR_EPILOGUE;
 use crate::ops::{FLOATS, Operands, Operator, Tolerance};
 use crate::plan::{
     Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, WORKGROUP_SIZE, params, part,
@@ -61,7 +62,8 @@ pub(crate) static BATCH_NORM: Kernel = Kernel {
     overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }, Override { name: "WHOLE_VECTORS", values: FLAG }],
     params: BatchNormParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
-    in_place: Some(0),
+    epilogue: VECTOR_EPILOGUE,
+    in_place: Some(6),
     ..Kernel::BASE
 };
 

@@ -3,6 +3,7 @@
 use super::{ROW_STATISTICS, ROW_WORKGROUP, channels, count, row_flops, row_workgroup, vector};
 use crate::error::OpError;
 use crate::graph::TensorType;
+use crate::ops::fused::ELEMENT_EPILOGUE;
 use crate::ops::{FLOATS, Operands, Operator, Tolerance};
 use crate::plan::{Access, Arg, FLOAT_ELEMENT, Kernel, LowerContext, Lowered, Lowering, Variant, params, part, workgroups_1d};
 use crate::reference;
@@ -48,6 +49,8 @@ pub(crate) static GROUP_NORM: Kernel = Kernel {
     overrides: &[ROW_WORKGROUP],
     params: GroupNormParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
     ..Kernel::BASE
 };
 

@@ -3,6 +3,7 @@
 use super::{FLAG, ROW_STATISTICS, ROW_WORKGROUP, count, row_flops, row_workgroup};
 use crate::error::OpError;
 use crate::graph::TensorType;
+use crate::ops::fused::ELEMENT_EPILOGUE;
 use crate::ops::{FLOATS, Operands, Operator, Tolerance};
 use crate::plan::{
     Access, Arg, FLOAT_ELEMENT, Kernel, LowerContext, Lowered, Lowering, Override, Variant, collapse, dims_array, params, part,
@@ -70,6 +71,8 @@ pub(crate) static LAYER_NORM: Kernel = Kernel {
     ],
     params: LayerNormParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
     ..Kernel::BASE
 };
 
