@@ -6,12 +6,13 @@
 // vectors side by side. The host pads buffers to whole vectors; the tail computes on padding.
 // Overrides: OPERATION; REPEAT, how `other` is read (0 dense; 1 an element for a whole vector: run % 4 = 0 or period = 1;
 // 2 an element for each lane; 3 vectors over and over: run = 1, period % 4 = 0); SWAPPED, 1 where `other` is the left operand;
-// WORKGROUP_SIZE, invocations.
+// WORKGROUP_SIZE, invocations; IN_PLACE, 1 where y holds `dense` at first.
 
 override OPERATION: u32;
 override REPEAT: u32;
 override SWAPPED: u32;
 override WORKGROUP_SIZE: u32;
+override IN_PLACE: u32;
 
 struct Params {
     vectors: u32, // ceil(elements / 4)
@@ -49,7 +50,12 @@ fn main(
 ) {
     let i = flat_workgroup(workgroup, workgroups) * WORKGROUP_SIZE + local;
     if i < params.vectors {
-        let left = Accumulator4(dense[i]);
+        var left: Accumulator4;
+        if IN_PLACE == 1u {
+            left = Accumulator4(y[i]);
+        } else {
+            left = Accumulator4(dense[i]);
+        }
         let right = Accumulator4(load_other(i));
         if SWAPPED == 1u {
             y[i] = Element4(wrap(combine(OPERATION, right, left), params.mask, params.sign));

@@ -3,12 +3,14 @@
 // Layout: x, y dense, any shape; the bounds are scalars in buffers, known only at run time. One invocation owns four
 // neighbouring elements, a workgroup WORKGROUP_SIZE times as many, so loads and stores are whole vectors side by side.
 // The host pads buffers to whole vectors; the tail computes on padding. NaN passes.
-// Overrides: HAS_MINIMUM, HAS_MAXIMUM, 1 where the bound is given; WORKGROUP_SIZE, invocations.
+// Overrides: HAS_MINIMUM, HAS_MAXIMUM, 1 where the bound is given; WORKGROUP_SIZE, invocations; IN_PLACE, 1
+// where y holds x at first.
 // Source: ONNX Clip, opset 13.
 
 override HAS_MINIMUM: u32;
 override HAS_MAXIMUM: u32;
 override WORKGROUP_SIZE: u32;
+override IN_PLACE: u32;
 
 struct Params {
     vectors: u32, // ceil(elements / 4)
@@ -28,7 +30,12 @@ fn main(
 ) {
     let i = flat_workgroup(workgroup, workgroups) * WORKGROUP_SIZE + local;
     if i < params.vectors {
-        var v = x[i];
+        var v: Element4;
+        if IN_PLACE == 1u {
+            v = y[i];
+        } else {
+            v = x[i];
+        }
         if HAS_MINIMUM == 1u {
             let low = Element4(minimum[0]);
             v = select(v, low, v < low);

@@ -2,10 +2,11 @@
 //
 // Layout: dense, any shape. One invocation owns four neighbouring elements, a workgroup WORKGROUP_SIZE times as many, so
 // loads and stores are whole vectors side by side. The host pads buffers to whole vectors; the tail computes on padding.
-// Overrides: ACTIVATION, the function; WORKGROUP_SIZE, invocations.
+// Overrides: ACTIVATION, the function; WORKGROUP_SIZE, invocations; IN_PLACE, 1 where y holds x at first.
 
 override ACTIVATION: u32;
 override WORKGROUP_SIZE: u32;
+override IN_PLACE: u32;
 
 struct Params {
     vectors: u32, // ceil(elements / 4)
@@ -25,7 +26,12 @@ fn main(
 ) {
     let i = flat_workgroup(workgroup, workgroups) * WORKGROUP_SIZE + local;
     if i < params.vectors {
-        let v = vec4<f32>(x[i]);
+        var v: vec4<f32>;
+        if IN_PLACE == 1u {
+            v = vec4<f32>(y[i]);
+        } else {
+            v = vec4<f32>(x[i]);
+        }
         y[i] = Element4(vec4<f32>(
             function(ACTIVATION, v.x, params.alpha, params.beta),
             function(ACTIVATION, v.y, params.alpha, params.beta),

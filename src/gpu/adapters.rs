@@ -170,6 +170,7 @@ pub(super) fn capabilities(device: &wgpu::Device) -> Capabilities {
         max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         max_workgroups: limits.max_compute_workgroups_per_dimension,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+        storage_alignment: limits.min_storage_buffer_offset_alignment.into(),
     }
 }
 

@@ -79,20 +79,24 @@ impl Program {
         let arena = self.encoding_arena(context)?;
         context.scoped("encoding a run", || {
             for (value, source) in inputs {
-                if let Some(Place::Buffer(buffer)) = self.plan.places[value.index()] {
-                    encoder.copy_buffer_to_buffer(source, 0, &arena.buffers[buffer], 0, self.plan.device_bytes(*value));
+                if let Some(Place::Buffer { buffer, offset }) = self.plan.places[value.index()] {
+                    encoder.copy_buffer_to_buffer(source, 0, &arena.buffers[buffer], offset, self.plan.device_bytes(*value));
                 }
             }
             self.record(encoder, &arena, 0..arena.bind_groups.len());
             for (value, target) in outputs {
-                let source = match self.plan.places[value.index()] {
-                    Some(Place::Buffer(buffer)) => &arena.buffers[buffer],
-                    Some(Place::Weight(weight)) => self.weight(weight),
-                    None => continue,
-                };
-                encoder.copy_buffer_to_buffer(source, 0, target, 0, self.plan.device_bytes(*value));
+                let Some((source, offset)) = self.source(&arena, *value) else { continue };
+                encoder.copy_buffer_to_buffer(source, offset, target, 0, self.plan.device_bytes(*value));
             }
         })
+    }
+
+    /// The buffer that holds a value, and where it begins there.
+    fn source<'a>(&'a self, arena: &'a Arena, value: ValueId) -> Option<(&'a wgpu::Buffer, u64)> {
+        match self.plan.places[value.index()]? {
+            Place::Buffer { buffer, offset } => Some((&arena.buffers[buffer], offset)),
+            Place::Weight(weight) => Some((self.weight(weight), 0)),
+        }
     }
 
     fn record(&self, encoder: &mut wgpu::CommandEncoder, arena: &Arena, range: Range<usize>) {
@@ -195,7 +199,7 @@ impl Run<'_> {
 
     fn upload(&mut self, value: ValueId) -> Result<()> {
         let (context, program) = (self.context, self.program);
-        let Some(Place::Buffer(buffer)) = program.plan.places[value.index()] else { return Ok(()) };
+        let Some(Place::Buffer { buffer, offset }) = program.plan.places[value.index()] else { return Ok(()) };
         let bytes = program.plan.device_bytes(value);
         let staging = self.arena.upload(context, value, bytes)?.clone();
         match program.plan.graph.inputs().iter().position(|id| *id == value) {
@@ -205,7 +209,7 @@ impl Run<'_> {
         self.sent.push(Sent::Recorded(value));
         context.scoped("uploading", || {
             let target = self.arena.buffers[buffer].clone();
-            self.commands().copy_buffer_to_buffer(&staging, 0, &target, 0, bytes);
+            self.commands().copy_buffer_to_buffer(&staging, 0, &target, offset, bytes);
         })
     }
 
@@ -230,13 +234,9 @@ impl Run<'_> {
             self.commands();
             let mut encoder = self.encoder.take().expect("there are commands");
             for value in values {
-                let source = match program.plan.places[value.index()] {
-                    Some(Place::Buffer(buffer)) => &self.arena.buffers[buffer],
-                    Some(Place::Weight(weight)) => program.weight(weight),
-                    None => continue,
-                };
+                let Some((source, offset)) = program.source(&self.arena, *value) else { continue };
                 let target = self.arena.downloading(*value);
-                encoder.copy_buffer_to_buffer(source, 0, target, 0, program.plan.device_bytes(*value));
+                encoder.copy_buffer_to_buffer(source, offset, target, 0, program.plan.device_bytes(*value));
             }
             let submission = context.submit(encoder.finish());
             for sent in &mut self.sent {

@@ -9,6 +9,8 @@ mod guards;
 #[allow(unsafe_code)]
 mod pipelines;
 mod program;
+#[cfg(test)]
+mod sharing;
 mod transfer;
 mod weights;
 

@@ -105,7 +105,9 @@ impl Program {
             size: size((dispatch.params.len() as u64).next_multiple_of(16)),
         };
         let storage = dispatch.bindings.iter().map(|binding| match binding {
-            Binding::Buffer { buffer, bytes } => wgpu::BufferBinding { buffer: &buffers[*buffer], offset: 0, size: size(*bytes) },
+            Binding::Buffer { buffer, offset, bytes } => {
+                wgpu::BufferBinding { buffer: &buffers[*buffer], offset: *offset, size: size(*bytes) }
+            }
             Binding::Weight(weight) => self.weights[*weight].as_entire_buffer_binding(),
             Binding::Unused => context.unused.as_entire_buffer_binding(),
         });

@@ -88,12 +88,22 @@ pub struct Capabilities {
     pub max_workgroups: u32,
     /// Storage buffers that one kernel may bind.
     pub max_storage_buffers: u32,
+    /// What the start of a binding inside a buffer is a multiple of, in bytes.
+    pub storage_alignment: u64,
 }
 
 impl Default for Capabilities {
     /// `wgpu::Limits::default()` and no optional feature: what every kernel must fit in.
     fn default() -> Self {
-        Self { f16: false, i64: false, software: false, max_binding: 128 << 20, max_workgroups: 65_535, max_storage_buffers: 8 }
+        Self {
+            f16: false,
+            i64: false,
+            software: false,
+            max_binding: 128 << 20,
+            max_workgroups: 65_535,
+            max_storage_buffers: 8,
+            storage_alignment: 256,
+        }
     }
 }
 

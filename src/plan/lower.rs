@@ -2,8 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::memory::{self, Lifetime};
-use super::{Arg, Binding, Capabilities, Dispatch, Elem, LowerContext, Lowered, Lowering, Packing, Place, Placed, Plan, Step, Weight};
+use super::alias::{self, InPlace};
+use super::placement;
+use super::storage::{Operand as Bound, PADDING, Storages};
+use super::{
+    Access, Arg, Binding, Capabilities, Dispatch, Elem, LowerContext, Lowered, Lowering, Packing, Place, Placed, Plan, Step, Weight,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId, TensorType, ValueId};
 use crate::ops::Operand;
@@ -14,9 +18,9 @@ use crate::tensor::Tensor;
 pub struct LowerOptions {
     /// Refuse to place a node on the CPU for want of a kernel.
     pub strict: bool,
-    /// Prefer this kernel wherever it can serve.
+    /// Prefer this kernel wherever it can serve, and run it as it is: its copies are made, and it does not work in place.
     pub kernel: Option<String>,
-    /// Whether values whose lifetimes do not overlap may share a buffer.
+    /// Whether values share buffers, lie in others and take the place of others. Otherwise each has a buffer of its own.
     pub reuse_memory: bool,
 }
 
@@ -26,8 +30,30 @@ impl Default for LowerOptions {
     }
 }
 
-/// Buffers are bound in whole vectors of four of the widest element, so that kernels may read them so.
-const BUFFER_ALIGNMENT: u64 = 32;
+/// A storage binding before storages have places.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Slot {
+    /// A value or scratch, bound in this many bytes.
+    Stored { storage: usize, bytes: u64 },
+    /// A weight.
+    Weight(usize),
+    /// A few zero bytes.
+    Unused,
+}
+
+/// A step before storages have places.
+#[derive(Debug)]
+pub(super) enum Draft {
+    Dispatch { node: NodeId, dispatch: Dispatch<Slot> },
+    Other(Step),
+}
+
+/// Where a value is before storages have places.
+#[derive(Clone, Copy, Debug)]
+enum Home {
+    Storage(usize),
+    Weight(usize),
+}
 
 /// Lowers a specialised graph for a GPU with `capabilities`, or for the CPU device where there are none.
 ///
@@ -40,16 +66,17 @@ pub fn lower(graph: Graph, capabilities: Option<&Capabilities>, options: &LowerO
         capabilities,
         options,
         steps: vec![],
-        buffers: vec![],
+        storages: Storages::new(capabilities.map_or(PADDING, |c| c.storage_alignment)),
         weights: vec![],
         weight_index: HashMap::new(),
-        places: vec![None; values],
+        homes: vec![None; values],
         on_host: graph.values().iter().map(|v| v.constant.is_some()).collect(),
         placed: vec![],
         kernels: vec![],
+        fixed: vec![],
     };
     lowerer.run()?;
-    let Lowerer { mut steps, buffers, weights, mut places, placed, kernels, .. } = lowerer;
+    let Lowerer { steps, mut storages, weights, homes, mut placed, kernels, fixed, .. } = lowerer;
     if options.strict && capabilities.is_some() {
         let on_cpu: Vec<_> = graph
             .nodes()
@@ -64,37 +91,97 @@ pub fn lower(graph: Graph, capabilities: Option<&Capabilities>, options: &LowerO
             return Err(Error::Strict(on_cpu));
         }
     }
-    let (slots, sizes) = memory::assign(&buffers, options.reuse_memory);
-    for step in &mut steps {
-        if let Step::Dispatch { dispatch, .. } = step {
-            for binding in &mut dispatch.bindings {
-                if let Binding::Buffer { buffer, .. } = binding {
-                    *buffer = slots[*buffer];
+    let mut steps: Vec<Option<Draft>> = steps.into_iter().map(Some).collect();
+    let no_reuse_bytes = storages.no_reuse_bytes();
+    let largest = capabilities.map_or(u64::MAX, |c| c.max_binding);
+    let is_fixed = |node: NodeId| fixed[node.index()];
+    let placement = if options.reuse_memory {
+        alias::elide_copies(&mut steps, &mut storages, is_fixed);
+        place_shared(&mut steps, &storages, largest, is_fixed)
+    } else {
+        placement::apart(&storages)
+    };
+    name_dispatches(&steps, &mut placed);
+    let buffer = |storage: usize| placement.places[storage];
+    let step = |draft| match draft {
+        Draft::Other(step) => step,
+        Draft::Dispatch { node, dispatch: Dispatch { variant, params, bindings, workgroups } } => {
+            let binding = |slot| match slot {
+                Slot::Stored { storage, bytes } => {
+                    let (buffer, offset) = buffer(storage);
+                    Binding::Buffer { buffer, offset, bytes }
                 }
-            }
+                Slot::Weight(weight) => Binding::Weight(weight),
+                Slot::Unused => Binding::Unused,
+            };
+            let bindings = bindings.into_iter().map(binding).collect();
+            Step::Dispatch { node, dispatch: Dispatch { variant, params, bindings, workgroups } }
+        }
+    };
+    let steps = steps.into_iter().flatten().map(step).collect();
+    let place = |home| match home {
+        Home::Storage(storage) => {
+            let (buffer, offset) = buffer(storage);
+            Place::Buffer { buffer, offset }
+        }
+        Home::Weight(weight) => Place::Weight(weight),
+    };
+    let places = homes.into_iter().map(|home| home.map(place)).collect();
+    let (buffers, lower_bound_bytes) = (placement.sizes, placement.lower_bound);
+    Ok(Plan { graph, steps, buffers, weights, places, placed, kernels, passes: vec![], no_reuse_bytes, lower_bound_bytes })
+}
+
+/// Places storages with the choice of dispatches in place that takes the fewest bytes, and marks these dispatches.
+fn place_shared(steps: &mut [Option<Draft>], storages: &Storages, largest: u64, is_fixed: impl Fn(NodeId) -> bool) -> placement::Placement {
+    let place = |which| {
+        let mut storages = storages.clone();
+        let in_place = alias::work_in_place(steps, &mut storages, which, &is_fixed);
+        (placement::place(&storages, largest), in_place)
+    };
+    let (mut placement, mut in_place) = place(InPlace::All);
+    let lower_bound = placement.lower_bound;
+    if placement.bytes() > lower_bound {
+        let (other, fewer) = place(InPlace::Elementwise);
+        if other.bytes() < placement.bytes() {
+            (placement, in_place) = (other, fewer);
         }
     }
-    for place in places.iter_mut().flatten() {
-        if let Place::Buffer(buffer) = place {
-            *buffer = slots[*buffer];
+    for (step, binding) in in_place {
+        if let Some(Draft::Dispatch { dispatch, .. }) = &mut steps[step] {
+            dispatch.variant.in_place = true;
+            dispatch.bindings[binding] = Slot::Unused;
         }
     }
-    let (no_reuse_bytes, lower_bound_bytes) = (buffers.iter().map(|b| b.bytes).sum(), memory::lower_bound(&buffers));
-    Ok(Plan { graph, steps, buffers: sizes, weights, places, placed, kernels, passes: vec![], no_reuse_bytes, lower_bound_bytes })
+    placement::Placement { lower_bound, ..placement }
+}
+
+/// The variants that nodes on the GPU are dispatched as; a node all of whose copies are elided is a view.
+fn name_dispatches(steps: &[Option<Draft>], placed: &mut [Placed]) {
+    placed.iter_mut().filter(|p| matches!(p, Placed::Gpu(_))).for_each(|p| *p = Placed::View);
+    for draft in steps.iter().flatten() {
+        let Draft::Dispatch { node, dispatch } = draft else { continue };
+        let name = dispatch.variant.to_string();
+        match &mut placed[node.index()] {
+            Placed::Gpu(names) => names.push(name),
+            other => *other = Placed::Gpu(vec![name]),
+        }
+    }
 }
 
 struct Lowerer<'a> {
     graph: &'a Graph,
     capabilities: Option<&'a Capabilities>,
     options: &'a LowerOptions,
-    steps: Vec<Step>,
-    buffers: Vec<Lifetime>,
+    steps: Vec<Draft>,
+    storages: Storages,
     weights: Vec<Weight>,
     weight_index: HashMap<(usize, Packing), usize>,
-    places: Vec<Option<Place>>,
+    homes: Vec<Option<Home>>,
     on_host: Vec<bool>,
     placed: Vec<Placed>,
     kernels: Vec<Vec<&'static str>>,
+    /// The nodes that run the kernel that was asked for.
+    fixed: Vec<bool>,
 }
 
 impl Lowerer<'_> {
@@ -103,6 +190,8 @@ impl Lowerer<'_> {
         let mut chosen = vec![];
         for node in graph.nodes() {
             let (lowered, kernels) = self.choose(node);
+            let asked = |lowering: &Lowering| self.options.kernel.as_deref() == Some(lowering.kernel());
+            self.fixed.push(matches!(&lowered, Ok(Some(lowering)) if asked(lowering)));
             chosen.push(lowered);
             self.kernels.push(kernels);
         }
@@ -130,6 +219,8 @@ impl Lowerer<'_> {
         }
         for &output in graph.outputs() {
             self.download(output);
+            // What is on the host already may be asked for on the GPU.
+            self.touch(output);
         }
         Ok(())
     }
@@ -218,7 +309,7 @@ impl Lowerer<'_> {
             Arg::Output(i) => of(node.outputs.get(*i), Packing::AsIs),
             Arg::Scratch(i) => Ok(lowering.scratch[*i]),
             Arg::Table(tensor) => device_bytes(&TensorType::new(tensor.dtype(), tensor.shape()), capabilities),
-            Arg::Unused => Ok(BUFFER_ALIGNMENT),
+            Arg::Unused => Ok(PADDING),
         }
     }
 
@@ -231,41 +322,43 @@ impl Lowerer<'_> {
                 }
             }
         }
-        let first = self.steps.len();
         for output in node.outputs.iter().flatten() {
-            let bytes = self.value_bytes(*output);
-            self.places[output.index()] = Some(Place::Buffer(self.new_buffer(bytes, first)));
+            self.homes[output.index()] = Some(Home::Storage(self.new_storage(*output)));
         }
-        let scratch: Vec<usize> =
-            lowering.scratch.iter().map(|&bytes| self.new_buffer(bytes.next_multiple_of(BUFFER_ALIGNMENT), first)).collect();
-        let kernels = lowering.dispatches.iter().map(|d| d.variant.to_string()).collect();
+        let scratch: Vec<usize> = lowering.scratch.iter().map(|&bytes| self.storages.add(bytes, None)).collect();
         for Dispatch { variant, params, bindings, workgroups } in lowering.dispatches {
+            let accesses = variant.kernel.storage();
             let bindings = bindings
                 .into_iter()
-                .map(|arg| match arg {
-                    Arg::Input(i) => self.bind_value(node.inputs[i].expect("checked by fits")),
-                    Arg::Output(i) => self.bind_value(node.outputs[i].expect("checked by fits")),
-                    Arg::Scratch(i) => self.bind_buffer(scratch[i], lowering.scratch[i].next_multiple_of(BUFFER_ALIGNMENT)),
-                    Arg::Packed(i, packing) => Binding::Weight(self.weight(node.inputs[i].expect("checked by fits"), packing)),
-                    Arg::Table(tensor) => Binding::Weight(self.add_weight(tensor, Packing::AsIs)),
-                    Arg::Unused => Binding::Unused,
+                .enumerate()
+                .map(|(binding, arg)| match arg {
+                    Arg::Input(i) => self.bind_value(node.inputs[i].expect("checked by fits"), binding, accesses[binding]),
+                    Arg::Output(i) => self.bind_value(node.outputs[i].expect("checked by fits"), binding, accesses[binding]),
+                    Arg::Scratch(i) => self.bind(scratch[i], binding, accesses[binding]),
+                    Arg::Packed(i, packing) => Slot::Weight(self.weight(node.inputs[i].expect("checked by fits"), packing)),
+                    Arg::Table(tensor) => Slot::Weight(self.add_weight(tensor, Packing::AsIs)),
+                    Arg::Unused => Slot::Unused,
                 })
                 .collect();
-            self.steps.push(Step::Dispatch { node: id, dispatch: Dispatch { variant, params, bindings, workgroups } });
+            let dispatch = Dispatch { variant, params, bindings, workgroups };
+            self.steps.push(Draft::Dispatch { node: id, dispatch });
         }
-        Placed::Gpu(kernels)
+        // Whoever traces a run looks at all outputs after the last dispatch.
+        for output in node.outputs.iter().flatten() {
+            self.touch_at(*output, self.steps.len() - 1);
+        }
+        Placed::Gpu(vec![])
     }
 
     fn view(&mut self, id: NodeId, node: &Node) -> Placed {
         let (Some(Some(input)), Some(Some(output))) = (node.inputs.first(), node.outputs.first()) else {
             unreachable!("a view has an input and an output");
         };
-        if self.places[input.index()].is_some() || self.graph.value(*input).constant.is_some() {
+        if self.homes[input.index()].is_some() || self.graph.value(*input).constant.is_some() {
             self.ensure_on_gpu(*input);
-            self.touch(*input);
-            self.places[output.index()] = self.places[input.index()];
+            self.homes[output.index()] = self.homes[input.index()];
         } else {
-            self.steps.push(Step::Host { node: id });
+            self.steps.push(Draft::Other(Step::Host { node: id }));
             self.on_host[output.index()] = true;
         }
         Placed::View
@@ -275,34 +368,34 @@ impl Lowerer<'_> {
         for input in node.inputs.iter().flatten() {
             self.download(*input);
         }
-        self.steps.push(Step::Host { node: id });
+        self.steps.push(Draft::Other(Step::Host { node: id }));
         for output in node.outputs.iter().flatten() {
             self.on_host[output.index()] = true;
         }
     }
 
     fn ensure_on_gpu(&mut self, value: ValueId) {
-        if self.places[value.index()].is_some() {
+        if self.homes[value.index()].is_some() {
             return;
         }
         if self.graph.value(value).constant.is_some() {
-            self.places[value.index()] = Some(Place::Weight(self.weight(value, Packing::AsIs)));
+            self.homes[value.index()] = Some(Home::Weight(self.weight(value, Packing::AsIs)));
         } else {
             self.upload(value);
         }
     }
 
     fn upload(&mut self, value: ValueId) {
-        let bytes = self.value_bytes(value);
-        let buffer = self.new_buffer(bytes, self.steps.len());
-        self.places[value.index()] = Some(Place::Buffer(buffer));
-        self.steps.push(Step::Upload { value });
+        let storage = self.new_storage(value);
+        self.storages.write(storage, self.steps.len());
+        self.homes[value.index()] = Some(Home::Storage(storage));
+        self.steps.push(Draft::Other(Step::Upload { value }));
     }
 
     fn download(&mut self, value: ValueId) {
         if !self.on_host[value.index()] {
             self.touch(value);
-            self.steps.push(Step::Download { value });
+            self.steps.push(Draft::Other(Step::Download { value }));
             self.on_host[value.index()] = true;
         }
     }
@@ -318,36 +411,34 @@ impl Lowerer<'_> {
         })
     }
 
-    fn bind_value(&mut self, value: ValueId) -> Binding {
-        match self.places[value.index()] {
-            Some(Place::Buffer(buffer)) => {
-                let bytes = self.value_bytes(value);
-                self.bind_buffer(buffer, bytes)
-            }
-            Some(Place::Weight(weight)) => Binding::Weight(weight),
+    fn bind_value(&mut self, value: ValueId, binding: usize, access: Access) -> Slot {
+        match self.homes[value.index()] {
+            Some(Home::Storage(storage)) => self.bind(storage, binding, access),
+            Some(Home::Weight(weight)) => Slot::Weight(weight),
             None => unreachable!("a dispatch's values are placed before it"),
         }
     }
 
-    fn bind_buffer(&mut self, buffer: usize, bytes: u64) -> Binding {
-        self.buffers[buffer].last = self.steps.len();
-        Binding::Buffer { buffer, bytes }
+    fn bind(&mut self, storage: usize, binding: usize, access: Access) -> Slot {
+        self.storages.bind(self.steps.len(), Bound { storage, binding, access });
+        Slot::Stored { storage, bytes: self.storages.padded_bytes(storage) }
     }
 
+    /// The next step needs a value.
     fn touch(&mut self, value: ValueId) {
-        if let Some(Place::Buffer(buffer)) = self.places[value.index()] {
-            self.buffers[buffer].last = self.steps.len();
+        self.touch_at(value, self.steps.len());
+    }
+
+    fn touch_at(&mut self, value: ValueId, step: usize) {
+        if let Some(Home::Storage(storage)) = self.homes[value.index()] {
+            self.storages.touch(storage, step);
         }
     }
 
-    fn new_buffer(&mut self, bytes: u64, first: usize) -> usize {
-        self.buffers.push(Lifetime { bytes, first, last: first });
-        self.buffers.len() - 1
-    }
-
-    fn value_bytes(&self, value: ValueId) -> u64 {
-        let capabilities = self.capabilities.expect("only GPU plans place buffers");
-        device_bytes(&self.graph.tensor_type(value), capabilities).expect("checked by fits")
+    fn new_storage(&mut self, value: ValueId) -> usize {
+        let ty = self.graph.tensor_type(value);
+        let elem = Elem::storing(ty.dtype).expect("checked by fits");
+        self.storages.add((ty.shape.elements() * elem.size()) as u64, Some(elem))
     }
 }
 
@@ -359,5 +450,5 @@ fn device_bytes(ty: &TensorType, capabilities: &Capabilities) -> Result<u64, Str
 
 /// The size of `elements` in a buffer.
 pub(super) fn stored_bytes(elements: usize, elem: Elem) -> u64 {
-    (elements as u64).saturating_mul(elem.size() as u64).checked_next_multiple_of(BUFFER_ALIGNMENT).unwrap_or(u64::MAX)
+    (elements as u64).saturating_mul(elem.size() as u64).checked_next_multiple_of(PADDING).unwrap_or(u64::MAX)
 }

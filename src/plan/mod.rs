@@ -2,12 +2,14 @@
 //!
 //! The same plan is what the executor records, the inspector prints and the tests check without a GPU.
 
+mod alias;
 mod kernel;
 mod kernels;
 mod layout;
 mod lower;
-mod memory;
 mod packing;
+mod placement;
+mod storage;
 mod submissions;
 
 use std::collections::HashSet;
@@ -121,10 +123,12 @@ pub enum Arg {
 /// A storage binding in a plan.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Binding {
-    /// The first `bytes` of a planned buffer.
+    /// Bytes of a planned buffer.
     Buffer {
         /// Which of [`Plan::buffers`].
         buffer: usize,
+        /// The first of the bytes, a multiple of the device's [`Capabilities::storage_alignment`].
+        offset: u64,
         /// How much of it is bound.
         bytes: u64,
     },
@@ -159,8 +163,13 @@ pub struct Weight {
 /// Where a value lives on the GPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
-    /// In a planned buffer, from its start.
-    Buffer(usize),
+    /// In a planned buffer.
+    Buffer {
+        /// Which of [`Plan::buffers`].
+        buffer: usize,
+        /// Where its first byte is.
+        offset: u64,
+    },
     /// In a weight.
     Weight(usize),
 }
@@ -197,7 +206,7 @@ pub enum Step {
 pub enum Placed {
     /// On the GPU: the variants of its dispatches.
     Gpu(Vec<String>),
-    /// Nowhere: its output is its input under another shape.
+    /// Nowhere: its outputs are its inputs under another shape, ranges of an input, or inputs that were computed one after the other.
     View,
     /// On the CPU, with the reason; without one on the CPU device.
     Cpu(String),
@@ -229,13 +238,16 @@ pub struct Plan {
     pub places: Vec<Option<Place>>,
     /// Where each node runs, indexed by [`NodeId::index`].
     pub placed: Vec<Placed>,
-    /// The kernels able to serve each node, the best first; empty for nodes on the CPU and views.
+    /// The kernels able to serve each node, the best first; empty for nodes on the CPU and those that only change a shape.
     pub kernels: Vec<Vec<&'static str>>,
     /// What the optimiser's passes did to the graph, in order; empty for a plan lowered by hand.
     pub passes: Vec<PassReport>,
     /// What activations would take without sharing, in bytes.
     pub no_reuse_bytes: u64,
-    /// The most bytes of activations alive at once: no plan can need less.
+    /// The most bytes of activations alive at once: no placement of them can need less.
+    ///
+    /// A piece of a concatenation that is written in place counts from its own first write to its last read; what is computed in place
+    /// counts once.
     pub lower_bound_bytes: u64,
 }
 
@@ -271,6 +283,15 @@ impl Plan {
         for weight in &mut self.weights {
             weight.tensor = weight.tensor.without_elements();
         }
+    }
+
+    /// The sum of the weights in bytes, as the GPU stores them.
+    pub fn weights_bytes(&self) -> u64 {
+        let bytes = |w: &Weight| {
+            let elem = Elem::storing(w.packing.dtype(w.tensor.dtype()));
+            elem.map_or(0, |elem| lower::stored_bytes(w.packing.elements(w.tensor.len()), elem))
+        };
+        self.weights.iter().map(bytes).sum()
     }
 
     /// The sum of the planned buffers in bytes: peak activation memory on the GPU.

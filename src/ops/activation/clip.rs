@@ -43,6 +43,7 @@ pub(crate) static CLIP: Kernel = Kernel {
     ],
     params: ClipParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    in_place: Some(0),
     ..Kernel::BASE
 };
 

@@ -35,6 +35,7 @@ pub(crate) static UNARY: Kernel = Kernel {
     overrides: &[Override { name: "ACTIVATION", values: CODES }, Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
     params: UnaryParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
+    in_place: Some(0),
     ..Kernel::BASE
 };
 

@@ -58,6 +58,7 @@ pub(crate) static BINARY: Kernel = Kernel {
     ],
     params: BinaryParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Write],
+    in_place: Some(0),
     ..Kernel::BASE
 };
 

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use super::strided_copy::{StridedCopy, Walk};
 use super::{UNITS, addressable, data, index, moves_only, unit};
 use crate::error::OpError;
 use crate::graph::TensorType;
@@ -73,6 +74,24 @@ impl Gather {
     }
 }
 
+impl Gather {
+    /// The copy that does the same where the indices are constant and follow one another, as a slice.
+    fn range(&self, context: &LowerContext<'_>) -> Option<Lowered> {
+        let (data, indices) = (data(context).ok()?, context.inputs.get(1)?.constant?);
+        let axis = self.axis(data.shape.rank()).ok()?;
+        let positions = reference::movement::positions(data.shape, axis, indices).ok()?;
+        let first = *positions.first()?;
+        if positions.iter().enumerate().any(|(i, &position)| position != first + i) {
+            return None;
+        }
+        let extent = |dims: &[usize]| Shape::from(dims).elements();
+        let (outer, inner) = (extent(&data.shape[..axis]), extent(&data.shape[axis + 1..]));
+        let output = Shape::from([outer, positions.len(), inner]);
+        let input = Walk { offset: first * inner, strides: vec![(data.shape[axis] * inner) as i64, inner as i64, 1] };
+        StridedCopy { dims: output.to_vec(), input, output: Walk::dense(&output) }.lower(context).ok()
+    }
+}
+
 impl Operator for Gather {
     moves_only!();
 
@@ -108,7 +127,12 @@ impl Operator for Gather {
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
-        Lowered::from_rule(self.rule(context))
+        let gathered = Lowered::from_rule(self.rule(context));
+        match (self.range(context), gathered) {
+            (Some(Lowered::Kernels(copy)), Lowered::Kernels(gather)) => Lowered::Kernels(copy.into_iter().chain(gather).collect()),
+            (Some(Lowered::View), _) => Lowered::View,
+            (_, gathered) => gathered,
+        }
     }
 
     fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {

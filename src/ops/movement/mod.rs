@@ -45,7 +45,7 @@ pub(crate) use slice::SliceAxis;
 pub(crate) use space::Rearrangement;
 pub use space::{DepthOrder, DepthToSpace, SpaceToDepth};
 pub use split::Split;
-pub(crate) use strided_copy::{STRIDED_COPY, StridedCopy, Walk};
+pub(crate) use strided_copy::{STRIDED_COPY, StridedCopy, Walk, copied};
 pub use tile::Tile;
 pub use transpose::Transpose;
 pub(crate) use trilu::TRILU;
@@ -153,8 +153,9 @@ mod tests {
         assert_eq!(placed(Pad { mode: PadMode::Wrap }, &[2, 3], &[list(&[0; 4])], 1), Placed::View);
         assert_eq!(placed(Split { axis: 1 }, &[2, 3], &[], 1), Placed::View);
         assert_eq!(placed(Concat { axis: 1 }, &[2, 3], &[], 1), Placed::View);
-        // The first rows lie in order too, but they are not the whole input.
-        assert_eq!(placed(Slice, &[2, 3], &[list(&[0]), list(&[1])], 1), copies(&["unit_element AXES=1"]));
+        // The first rows lie in order too; the second begin where no binding may.
+        assert_eq!(placed(Slice, &[2, 3], &[list(&[0]), list(&[1])], 1), Placed::View);
+        assert_eq!(placed(Slice, &[2, 3], &[list(&[1]), list(&[2])], 1), copies(&["unit_element AXES=1"]));
     }
 
     #[test]

@@ -30,6 +30,29 @@ pub(crate) static STRIDED_COPY: Kernel = Kernel {
     ..Kernel::BASE
 };
 
+/// What a dispatch of [`STRIDED_COPY`] does, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Copied {
+    /// How much it copies.
+    pub bytes: u64,
+    /// Where that is one range of the input and one of the output: where these begin.
+    pub range: Option<(u64, u64)>,
+}
+
+/// Reads what a dispatch copies from its parameters; `None` for other kernels.
+pub(crate) fn copied<B>(dispatch: &Dispatch<B>) -> Option<Copied> {
+    let variant = &dispatch.variant;
+    if variant.kernel != &STRIDED_COPY {
+        return None;
+    }
+    let params: StridedCopyParams = bytemuck::try_pod_read_unaligned(&dispatch.params).ok()?;
+    let unit = variant.types.first()?.size() as u64 * if variant.tile == Some(UNITS[1]) { 4 } else { 1 };
+    let innermost = [params.input_strides[1][3], params.output_strides[1][3]];
+    let in_order = params.units == 1 || params.units == params.dims[1][3] && innermost == [1, 1];
+    let range = in_order.then(|| (u64::from(params.input_offset) * unit, u64::from(params.output_offset) * unit));
+    Some(Copied { bytes: u64::from(params.units) * unit, range })
+}
+
 /// Elements of one tensor in the order of a copy: `offset + Σ i_k · strides_k`.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Walk {

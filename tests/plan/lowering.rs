@@ -1,0 +1,171 @@
+//! What runs where, in which order.
+
+use macula::ops::{Concat, Conv, Gather, Gemm, Reshape, ShapeOf, Unary, Unsqueeze};
+use macula::plan::{Capabilities, LowerOptions, Placed, Step, lower};
+use macula::{DType, Dim, Error, Graph, GraphBuilder, Shape, Tensor};
+
+use super::{chain, host_node, integers, network, plan, plan_with, replay, specialized, steps};
+
+#[test]
+fn a_host_node_is_between_its_transfers() {
+    let (graph, inputs) = network([1, 2, 5, 7], |b, x| {
+        let relu = b.node("relu", Unary::Relu, &[x]).unwrap();
+        let first = host_node(b, "first", relu);
+        let second = host_node(b, "second", first);
+        let exp = b.node("exp", Unary::Exp, &[second]).unwrap();
+        b.node("concat", Concat { axis: 1 }, &[exp, relu]).unwrap()
+    });
+    let plan = plan(graph, &inputs);
+    let order = ["upload x", "dispatch relu", "download relu", "host first", "host second", "upload second", "dispatch exp"];
+    assert_eq!(steps(&plan)[..7], order);
+    assert_eq!(steps(&plan).last().unwrap(), "download y");
+    let on_cpu: Vec<_> = plan.host_nodes().map(|(node, _)| node.name.as_str()).collect();
+    assert_eq!(on_cpu, ["first", "second"]);
+    assert!(plan.host_nodes().all(|(_, reason)| reason.contains("i64")), "{:?}", plan.placed);
+}
+
+#[test]
+fn strict_lists_every_node_without_a_kernel() {
+    let (graph, inputs) = network([1, 2, 5, 7], |b, x| {
+        let first = host_node(b, "first", x);
+        let relu = b.node("relu", Unary::Relu, &[first]).unwrap();
+        host_node(b, "second", relu)
+    });
+    let strict = LowerOptions { strict: true, ..LowerOptions::default() };
+    let graph = specialized(graph, &inputs);
+    match lower(graph.clone(), Some(&Capabilities::default()), &strict) {
+        Err(Error::Strict(nodes)) => {
+            assert_eq!(nodes.len(), 2, "{nodes:?}");
+            assert!(nodes[0].contains("`first` (MaxPool)") && nodes[1].contains("`second` (MaxPool)"), "{nodes:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // On the CPU device nothing is out of place, and with 64-bit integers nothing needs it.
+    let on_cpu = lower(graph.clone(), None, &strict).unwrap();
+    assert!(on_cpu.buffers.is_empty() && on_cpu.steps.iter().all(|s| matches!(s, Step::Host { .. })));
+    let capabilities = Capabilities { i64: true, ..Capabilities::default() };
+    assert_eq!(lower(graph, Some(&capabilities), &strict).unwrap().host_nodes().count(), 0);
+}
+
+#[test]
+fn equal_weights_are_uploaded_once() {
+    let weight = Tensor::full([4, 4, 1, 1], 0.5f32);
+    let copy = Tensor::full([4, 4, 1, 1], 0.5f32);
+    let (graph, inputs) = network([1, 4, 5, 7], |b, x| {
+        let mut v = x;
+        for (i, tensor) in [&weight, &weight, &copy].into_iter().enumerate() {
+            let w = b.constant(format!("w{i}"), tensor.clone());
+            v = b.node(format!("conv{i}"), Conv::default(), &[v, w]).unwrap();
+        }
+        v
+    });
+    // The same elements in memory are one weight; a tensor that is merely equal is another.
+    assert_eq!(plan(graph, &inputs).weights.len(), 2);
+}
+
+#[test]
+fn shape_arithmetic_is_folded() {
+    let mut b = GraphBuilder::new("shapes");
+    let x = b.input("x", DType::F32, [Dim::from("N"), 3.into(), Dim::from("H"), 7.into()]);
+    let relu = b.node("relu", Unary::Relu, &[x]).unwrap();
+    let shape = b.node("shape", ShapeOf { start: 0, end: None }, &[relu]).unwrap();
+    let zero = b.constant("zero", Tensor::scalar(0i64));
+    let batch = b.node("batch", Gather { axis: 0 }, &[shape, zero]).unwrap();
+    let axes = b.constant("axes", integers(&[0]));
+    let batch = b.node("unsqueeze", Unsqueeze, &[batch, axes]).unwrap();
+    let rest = b.constant("rest", integers(&[-1]));
+    let target = b.node("target", Concat { axis: 0 }, &[batch, rest]).unwrap();
+    let flat = b.node("flat", Reshape { allow_zero: false }, &[relu, target]).unwrap();
+    let y = b.node("exp", Unary::Exp, &[flat]).unwrap();
+    b.output("y", y);
+    let graph = b.finish().unwrap();
+    for (batch, height) in [(1, 5), (3, 2)] {
+        let plan = plan(graph.clone(), &[("x", Shape::from([batch, 3, height, 7]))]);
+        let names: Vec<_> = plan.graph.nodes().iter().map(|n| n.name.as_str()).collect();
+        assert_eq!(names, ["relu", "flat", "exp"]);
+        assert_eq!(steps(&plan), ["upload x", "dispatch relu", "dispatch exp", "download y"]);
+        assert_eq!(plan.tensor_type(plan.graph.outputs()[0]).shape.dims(), [batch, 21 * height]);
+    }
+}
+
+/// The reason why the one node of a plan is on the CPU.
+#[track_caller]
+fn reason(graph: Graph, inputs: &[(&str, Shape)], capabilities: &Capabilities) -> String {
+    match &plan_with(graph, inputs, capabilities, &LowerOptions::default()).placed[..] {
+        [Placed::Cpu(reason)] => reason.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_does_not_fit_the_device_runs_on_the_cpu() {
+    let small = Capabilities { max_binding: 1024, ..Capabilities::default() };
+    let relu = |elements: usize| network([elements], |b, x| chain(b, x, 1));
+    let (graph, inputs) = relu(256);
+    assert_eq!(plan_with(graph, &inputs, &small, &LowerOptions::default()).host_nodes().count(), 0);
+    let (graph, inputs) = relu(257);
+    assert_eq!(reason(graph, &inputs, &small), "unary binds 1056 bytes, the device allows 1024");
+
+    let poor = Capabilities { max_storage_buffers: 1, ..Capabilities::default() };
+    let (graph, inputs) = relu(5);
+    assert_eq!(reason(graph, &inputs, &poor), "unary binds 2 buffers, the device allows 1");
+
+    // Nine workgroups of 64 × 4 elements, folded three by three.
+    let narrow = Capabilities { max_workgroups: 3, ..Capabilities::default() };
+    let (graph, inputs) = relu(9 * 256);
+    let plan = plan_with(graph, &inputs, &narrow, &LowerOptions::default());
+    assert!(matches!(&plan.steps[1], Step::Dispatch { dispatch, .. } if dispatch.workgroups == [3, 3, 1]), "{:?}", plan.steps);
+    let (graph, inputs) = relu(9 * 256 + 1);
+    assert_eq!(reason(graph, &inputs, &narrow), "too many elements");
+}
+
+#[test]
+fn a_weight_larger_than_a_binding_is_split_by_columns() {
+    let small = Capabilities { max_binding: 1024, ..Capabilities::default() };
+    let linear = |in_features: usize, transpose_b: bool| {
+        network([5, in_features], |b, x| {
+            let shape = if transpose_b { [50, in_features] } else { [in_features, 50] };
+            let (w, c) = (b.constant("w", Tensor::full(shape, 0.1f32)), b.constant("c", Tensor::full([50], 1f32)));
+            b.node("linear", Gemm { transpose_b, ..Gemm::default() }, &[x, w, c]).unwrap()
+        })
+    };
+    for transpose_b in [false, true] {
+        let (graph, inputs) = linear(7, transpose_b);
+        let plan = plan_with(graph, &inputs, &small, &LowerOptions::default());
+        assert_eq!(steps(&plan), ["upload x", "dispatch linear", "dispatch linear", "download y"]);
+        let sizes: Vec<_> = plan.weights.iter().map(|w| w.packing.elements(w.tensor.len())).collect();
+        // 36 columns of 7 elements fit in 1024 bytes; of the 14 others two more are padding.
+        assert_eq!(sizes, [50, 7 * 36, 7 * 16]);
+    }
+    let (graph, inputs) = linear(65, true);
+    let reason = reason(graph, &inputs, &small);
+    assert!(reason.ends_with("the device allows 1024"), "{reason}");
+}
+
+#[test]
+fn a_node_without_elements_runs_on_the_cpu() {
+    let (graph, inputs) = network([2, 0, 3], |b, x| chain(b, x, 1));
+    assert_eq!(reason(graph, &inputs, &Capabilities::default()), "a tensor without elements");
+}
+
+#[test]
+fn a_kernel_may_be_asked_for() {
+    let (graph, inputs) = network([1, 8, 9, 7], |b, x| {
+        let w = b.constant("w", Tensor::full([8, 1, 3, 3], 0.1f32));
+        b.node("conv", Conv { groups: 8, ..Conv::default() }, &[x, w]).unwrap()
+    });
+    let graph = specialized(graph, &inputs);
+    let with = |kernel: Option<&str>| {
+        let options = LowerOptions { kernel: kernel.map(str::to_owned), ..LowerOptions::default() };
+        let plan = lower(graph.clone(), Some(&Capabilities::default()), &options).unwrap();
+        replay(&plan, &Capabilities::default()).unwrap();
+        plan
+    };
+    let default = with(None);
+    assert!(default.kernels[0].len() > 1, "{:?}", default.kernels);
+    for kernel in &default.kernels[0] {
+        let placed = with(Some(kernel)).placed[0].to_string();
+        assert!(placed.split(" + ").last().unwrap().starts_with(kernel), "asked for {kernel}, got {placed}");
+    }
+    assert_eq!(with(Some("no_such_kernel")).placed, default.placed);
+}
