@@ -8,10 +8,13 @@ use crate::graph::{Graph, Node, ValueId};
 use crate::shape::Shape;
 use crate::tensor::DType;
 
+/// What nodes that compute the same share: the operator as text, the inputs, which outputs are written.
+type Key = (String, Vec<Option<ValueId>>, Vec<bool>);
+
 /// Constants that are equal byte for byte become one, whoever reads them.
 pub(super) fn run(graph: &mut Graph) -> Result<usize> {
     let mut constants = Constants::default();
-    let mut first: HashMap<(String, Vec<Option<ValueId>>, Vec<bool>), Node> = HashMap::new();
+    let mut first: HashMap<Key, Node> = HashMap::new();
     Ok(forward(graph, |graph, _, node| {
         node.inputs.iter_mut().flatten().for_each(|id| *id = constants.first(graph, *id));
         let written: Vec<bool> = node.outputs.iter().map(Option::is_some).collect();

@@ -164,7 +164,7 @@ fn groups_between_reshapes() {
             let y = grouped(w, x, [1.0, 0.0]);
             w.affine(y, scale, shift)
         });
-        assert_eq!(found, [group.clone()]);
+        assert_eq!(found, std::slice::from_ref(&group));
     }
     // Groups that are scaled: what follows stays.
     let found = left(&|w, x| {
