@@ -7,7 +7,7 @@
 // One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of four pixels of a slice in registers; the pixels are
 // WORKGROUP_SIZE apart, so that neighbours read neighbouring pixels of x; all read the same address of w.
 // Workgroups: x the tiles of channels, so that the pixels they share stay in cache; y the blocks of pixels; z image, group and slice.
-// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
+// Overrides: HAS_BIAS 0 or 1; ROLLED 0 or 1, as in tile_rows.wgsl; WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: taps in the padding read the plane's first element and count zero, slices in the padding are skipped; pixels past the end
 // compute on the last one and are not stored; neither are the channels that pad w.
 
@@ -50,6 +50,23 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
 @group(0) @binding(5) var<storage, read> held: array<Element>;
 
+/// Stores four pixels of output channel m of a map, an image's group, from pixel `first` on and WORKGROUP_SIZE apart.
+fn store(sum: Accumulator4, m: u32, map: u32, out_z: u32, first: u32) {
+    let channel = map % params.groups * params.out_channels + m;
+    var bias = Accumulator(0);
+    if HAS_BIAS != 0u {
+        bias = Accumulator(b[channel]);
+    }
+    let value = sum + bias;
+    let start = ((map * params.out_channels + m) * params.out_depth + out_z) * params.out_pixels;
+    for (var j = 0u; j < 4u; j++) {
+        let p = first + j * WORKGROUP_SIZE;
+        if p < params.out_pixels {
+            y[start + p] = Element(finish(value[j], hold(start + p, channel)));
+        }
+    }
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let row = workgroup.x * TILE_ROWS;
@@ -72,7 +89,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         first_x[v] = p % params.out_width * params.stride_x - params.left;
     }
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: TileRows;
     for (var tap = 0u; tap < taps; tap++) {
         let in_z = out_z * params.stride_z + tap / window * params.dilation_z - params.front;
         if in_z >= params.in_depth {
@@ -101,10 +118,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             for (var r = 0u; r < TILE_ROWS; r += 4u) {
                 let channels = Accumulator4(w[weight + r / 4u]);
                 for (var v = 0u; v < TILE_VECTORS; v++) {
-                    sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
-                    sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
-                    sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
-                    sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
+                    sum[r][v] += channels.x * pixels[v];
+                    sum[r + 1u][v] += channels.y * pixels[v];
+                    sum[r + 2u][v] += channels.z * pixels[v];
+                    sum[r + 3u][v] += channels.w * pixels[v];
                 }
             }
             weight += taps * params.weight_vectors;
@@ -112,23 +129,20 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
 
     // Epilogue.
-    for (var r = 0u; r < TILE_ROWS; r++) {
-        let m = row + r;
-        if m >= params.out_channels {
-            break;
+    let last = min(row + TILE_ROWS, params.out_channels);
+    if ROLLED == 1u {
+        for (var m = row; m < last; m++) {
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                store(tile_vector(&sum, m - row, v), m, map, out_z, first + v * 4u * WORKGROUP_SIZE);
+            }
         }
-        var bias = Accumulator(0);
-        if HAS_BIAS != 0u {
-            bias = Accumulator(b[group * params.out_channels + m]);
-        }
-        let target_row = ((map * params.out_channels + m) * params.out_depth + out_z) * params.out_pixels;
-        for (var v = 0u; v < TILE_VECTORS; v++) {
-            let value = sum[r * TILE_VECTORS + v] + bias;
-            for (var j = 0u; j < 4u; j++) {
-                let p = first + (v * 4u + j) * WORKGROUP_SIZE;
-                if p < params.out_pixels {
-                    y[target_row + p] = Element(finish(value[j], hold(target_row + p, group * params.out_channels + m)));
-                }
+    } else {
+        for (var r = 0u; r < TILE_ROWS; r++) {
+            if row + r >= last {
+                break;
+            }
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                store(sum[r][v], row + r, map, out_z, first + v * 4u * WORKGROUP_SIZE);
             }
         }
     }

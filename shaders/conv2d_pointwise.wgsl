@@ -5,7 +5,7 @@
 // One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of pixels in registers. A workgroup owns the same channels for
 // WORKGROUP_SIZE · TILE_VECTORS vectors: neighbours read neighbouring vectors of x, and all read the same address of w.
 // Workgroups: x the tiles of channels, so that the pixels they share stay in cache; y the blocks of vectors; z image and group.
-// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
+// Overrides: HAS_BIAS 0 or 1; ROLLED 0 or 1, as in tile_rows.wgsl; WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: vectors past the end compute on the last one, and are not stored; neither are the channels that pad w.
 
 override HAS_BIAS: u32;
@@ -30,6 +30,20 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<Element4>;
 @group(0) @binding(5) var<storage, read> held: array<Element4>;
 
+/// Stores vector p of output channel m of a map, an image's group.
+fn store(sum: Accumulator4, m: u32, map: u32, p: u32) {
+    if p >= params.vectors {
+        return;
+    }
+    let channel = map % params.groups * params.out_channels + m;
+    var bias = Accumulator(0);
+    if HAS_BIAS != 0u {
+        bias = Accumulator(b[channel]);
+    }
+    let at = (map * params.out_channels + m) * params.vectors + p;
+    y[at] = Element4(finish_vector(sum + bias, hold_vector(at, channel)));
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let row = workgroup.x * TILE_ROWS;
@@ -42,7 +56,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     var weight = group * params.in_channels * params.weight_vectors + row / 4u;
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: TileRows;
     for (var c = 0u; c < params.in_channels; c++) {
         var pixels: array<Accumulator4, TILE_VECTORS>;
         for (var v = 0u; v < TILE_VECTORS; v++) {
@@ -52,31 +66,30 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var r = 0u; r < TILE_ROWS; r += 4u) {
             let channels = Accumulator4(w[weight + r / 4u]);
             for (var v = 0u; v < TILE_VECTORS; v++) {
-                sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
-                sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
-                sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
-                sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
+                sum[r][v] += channels.x * pixels[v];
+                sum[r + 1u][v] += channels.y * pixels[v];
+                sum[r + 2u][v] += channels.z * pixels[v];
+                sum[r + 3u][v] += channels.w * pixels[v];
             }
         }
         weight += params.weight_vectors;
     }
 
     // Epilogue.
-    for (var r = 0u; r < TILE_ROWS; r++) {
-        let m = row + r;
-        if m >= params.out_channels {
-            break;
+    let last = min(row + TILE_ROWS, params.out_channels);
+    if ROLLED == 1u {
+        for (var m = row; m < last; m++) {
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                store(tile_vector(&sum, m - row, v), m, workgroup.z, column + v * WORKGROUP_SIZE);
+            }
         }
-        var bias = Accumulator(0);
-        if HAS_BIAS != 0u {
-            bias = Accumulator(b[group * params.out_channels + m]);
-        }
-        let target_row = (workgroup.z * params.out_channels + m) * params.vectors;
-        for (var v = 0u; v < TILE_VECTORS; v++) {
-            let p = column + v * WORKGROUP_SIZE;
-            if p < params.vectors {
-                let other = hold_vector(target_row + p, group * params.out_channels + m);
-                y[target_row + p] = Element4(finish_vector(sum[r * TILE_VECTORS + v] + bias, other));
+    } else {
+        for (var r = 0u; r < TILE_ROWS; r++) {
+            if row + r >= last {
+                break;
+            }
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                store(sum[r][v], row + r, workgroup.z, column + v * WORKGROUP_SIZE);
             }
         }
     }

@@ -7,7 +7,7 @@
 // One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of four pixels of a phase in registers; the pixels are
 // WORKGROUP_SIZE apart, so that neighbours read neighbouring pixels of x; all read the same address of w.
 // Workgroups: x the tiles of channels; y the blocks of a phase's pixels; z image, group, slice and phase.
-// Overrides: HAS_BIAS 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
+// Overrides: HAS_BIAS 0 or 1; ROLLED 0 or 1, as in tile_rows.wgsl; WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: inputs outside read the plane's first element and count zero; taps that the phase or the slice does not meet are skipped;
 // pixels past the end compute on the last one and are not stored; neither are the channels that pad w.
 
@@ -52,6 +52,23 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
 @group(0) @binding(5) var<storage, read> held: array<Element>;
 
+/// Stores four pixels of output channel m of a map, an image's group, those of the phase's `pixels` that there are.
+fn store(sum: Accumulator4, m: u32, map: u32, out_z: u32, target_pixel: vec4<u32>, first: u32, pixels: u32) {
+    let channel = map % params.groups * params.out_channels + m;
+    var bias = Accumulator(0);
+    if HAS_BIAS != 0u {
+        bias = Accumulator(b[channel]);
+    }
+    let value = sum + bias;
+    let start = ((map * params.out_channels + m) * params.out_depth + out_z) * params.out_height * params.out_width;
+    for (var j = 0u; j < 4u; j++) {
+        if first + j * WORKGROUP_SIZE < pixels {
+            let at = start + target_pixel[j];
+            y[at] = Element(finish(value[j], hold(at, channel)));
+        }
+    }
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let row = workgroup.x * TILE_ROWS;
@@ -78,7 +95,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         pixel_x[v] = p % columns;
     }
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: TileRows;
     for (var tap = 0; tap < i32(taps); tap++) {
         // Where pixel 0 of the phase meets this tap, times the stride; below zero it is before the input.
         let z = i32(slice % params.out_depth) + params.front - tap / params.kernel_width / params.kernel_height * params.dilation_z;
@@ -109,10 +126,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             for (var r = 0u; r < TILE_ROWS; r += 4u) {
                 let channels = Accumulator4(w[weight + r / 4u]);
                 for (var v = 0u; v < TILE_VECTORS; v++) {
-                    sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
-                    sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
-                    sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
-                    sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
+                    sum[r][v] += channels.x * pixels[v];
+                    sum[r + 1u][v] += channels.y * pixels[v];
+                    sum[r + 2u][v] += channels.z * pixels[v];
+                    sum[r + 3u][v] += channels.w * pixels[v];
                 }
             }
             weight += taps * params.weight_vectors;
@@ -124,24 +141,20 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var v = 0u; v < TILE_VECTORS; v++) {
         target_pixel[v] = (pixel_y[v] * stride.y + phase_y) * params.out_width + pixel_x[v] * stride.x + phase_x;
     }
-    for (var r = 0u; r < TILE_ROWS; r++) {
-        let m = row + r;
-        if m >= params.out_channels {
-            break;
+    let last = min(row + TILE_ROWS, params.out_channels);
+    if ROLLED == 1u {
+        for (var m = row; m < last; m++) {
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                store(tile_vector(&sum, m - row, v), m, map, slice % params.out_depth, target_pixel[v], first + v * 4u * WORKGROUP_SIZE, rows * columns);
+            }
         }
-        var bias = Accumulator(0);
-        if HAS_BIAS != 0u {
-            bias = Accumulator(b[group * params.out_channels + m]);
-        }
-        let target_slice = (map * params.out_channels + m) * params.out_depth + slice % params.out_depth;
-        let start = target_slice * params.out_height * params.out_width;
-        for (var v = 0u; v < TILE_VECTORS; v++) {
-            let value = sum[r * TILE_VECTORS + v] + bias;
-            for (var j = 0u; j < 4u; j++) {
-                if first + (v * 4u + j) * WORKGROUP_SIZE < rows * columns {
-                    let at = start + target_pixel[v][j];
-                    y[at] = Element(finish(value[j], hold(at, group * params.out_channels + m)));
-                }
+    } else {
+        for (var r = 0u; r < TILE_ROWS; r++) {
+            if row + r >= last {
+                break;
+            }
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                store(sum[r][v], row + r, map, slice % params.out_depth, target_pixel[v], first + v * 4u * WORKGROUP_SIZE, rows * columns);
             }
         }
     }

@@ -5,7 +5,7 @@
 // One invocation owns TILE_ROWS rows × TILE_VECTORS vectors of columns in registers. A workgroup owns the same rows for
 // WORKGROUP_SIZE · TILE_VECTORS vectors: neighbours read neighbouring vectors of b, and all read the same addresses of a.
 // Workgroups: x the tiles of rows, so that the columns they share stay in cache; y the blocks of vectors; z the batch.
-// Overrides: HAS_C 0 or 1; WORKGROUP_SIZE, invocations; those of the epilogue.
+// Overrides: HAS_C 0 or 1; ROLLED 0 or 1, as in tile_rows.wgsl; WORKGROUP_SIZE, invocations; those of the epilogue.
 // Edges: rows and vectors past the end compute on the last ones, and are not stored.
 
 override HAS_C: u32;
@@ -40,6 +40,23 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<Element>;
 @group(0) @binding(5) var<storage, read> held: array<Element>;
 
+/// Stores four columns of row m of a batch entry, from column `first` of this dispatch on.
+fn store(sum: Accumulator4, m: u32, entry: u32, first: u32) {
+    let scaled = Accumulator(params.alpha) * sum;
+    let start = (entry * params.rows + m) * params.y_row + params.first_column;
+    for (var j = 0u; j < 4u; j++) {
+        let n = first + j;
+        if n < params.columns {
+            let column = params.first_column + n;
+            var value = scaled[j];
+            if HAS_C != 0u {
+                value += Accumulator(params.beta) * Accumulator(c[m * params.c_row + column * params.c_column]);
+            }
+            y[start + n] = Element(finish(value, hold(start + n, column)));
+        }
+    }
+}
+
 @compute @workgroup_size(WORKGROUP_SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let row = workgroup.x * TILE_ROWS;
@@ -55,7 +72,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         right[v] = batch_offset(workgroup.z, params.batch, params.b_batch) + min(first + v * WORKGROUP_SIZE, vectors - 1u);
     }
 
-    var sum: array<Accumulator4, TILE_ROWS * TILE_VECTORS>;
+    var sum: TileRows;
     for (var k = 0u; k < params.inner; k++) {
         var columns: array<Accumulator4, TILE_VECTORS>;
         for (var v = 0u; v < TILE_VECTORS; v++) {
@@ -66,30 +83,26 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let value = Accumulator(a[left[r]]);
             left[r] += params.a_inner;
             for (var v = 0u; v < TILE_VECTORS; v++) {
-                sum[r * TILE_VECTORS + v] += value * columns[v];
+                sum[r][v] += value * columns[v];
             }
         }
     }
 
     // Epilogue.
-    for (var r = 0u; r < TILE_ROWS; r++) {
-        let m = row + r;
-        if m >= params.rows {
-            break;
+    let last = min(row + TILE_ROWS, params.rows);
+    if ROLLED == 1u {
+        for (var m = row; m < last; m++) {
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                store(tile_vector(&sum, m - row, v), m, workgroup.z, 4u * (first + v * WORKGROUP_SIZE));
+            }
         }
-        let target_row = (workgroup.z * params.rows + m) * params.y_row + params.first_column;
-        for (var v = 0u; v < TILE_VECTORS; v++) {
-            let scaled = Accumulator(params.alpha) * sum[r * TILE_VECTORS + v];
-            for (var j = 0u; j < 4u; j++) {
-                let n = (first + v * WORKGROUP_SIZE) * 4u + j;
-                if n < params.columns {
-                    var value = scaled[j];
-                    if HAS_C != 0u {
-                        let addend = c[m * params.c_row + (params.first_column + n) * params.c_column];
-                        value += Accumulator(params.beta) * Accumulator(addend);
-                    }
-                    y[target_row + n] = Element(finish(value, hold(target_row + n, params.first_column + n)));
-                }
+    } else {
+        for (var r = 0u; r < TILE_ROWS; r++) {
+            if row + r >= last {
+                break;
+            }
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                store(sum[r][v], row + r, workgroup.z, 4u * (first + v * WORKGROUP_SIZE));
             }
         }
     }

@@ -1,9 +1,10 @@
 //! Where networks run: a GPU through wgpu, or this machine's processor.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::gpu::{self, AdapterReport, Candidate, Context, DeviceKind};
+use crate::gpu::{self, AdapterReport, Candidate, Context, DeviceKind, DeviceStatistics};
 use crate::graph::Graph;
 use crate::session::{CompileOptions, Session};
 
@@ -23,6 +24,40 @@ pub struct DeviceInfo {
     pub reason: String,
 }
 
+/// Choices of the caller in opening a device.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct DeviceOptions {
+    /// Where compiled pipelines are kept between programs.
+    pub cache: CacheFolder,
+}
+
+/// Where compiled pipelines are kept between programs, one file for each adapter and driver; a file that is not what macula
+/// wrote for them is ignored with a warning. Only Vulkan drivers give their pipelines away.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub enum CacheFolder {
+    /// In the user's folder for such files: `macula` in `$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`.
+    #[default]
+    User,
+    /// In this folder, which must not be writable by those who are not trusted.
+    At(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+impl DeviceOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets [`DeviceOptions::cache`].
+    pub fn cache(mut self, cache: CacheFolder) -> Self {
+        self.cache = cache;
+        self
+    }
+}
+
 /// A device to compile networks for. Clones are the same device.
 #[derive(Clone)]
 pub struct Device {
@@ -35,6 +70,10 @@ impl Device {
     ///
     /// A software graphics driver is never chosen: it is slower than the CPU device. [`DeviceInfo::reason`] says why.
     pub fn auto() -> Self {
+        Self::auto_with(&DeviceOptions::new())
+    }
+
+    fn auto_with(options: &DeviceOptions) -> Self {
         let candidates = gpu::candidates();
         let Some(best) = candidates.first() else {
             return Self::cpu_because("no GPU adapter was found");
@@ -45,7 +84,7 @@ impl Device {
                 best.report.name
             ));
         }
-        match Self::open(best, "the best GPU of this machine") {
+        match Self::open(best, "the best GPU of this machine", options) {
             Ok(device) => device,
             Err(error) => Self::cpu_because(&format!("the GPU could not be used: {error}")),
         }
@@ -73,8 +112,12 @@ impl Device {
     /// # Errors
     /// [`Error::Device`] where there is no adapter, or it refuses.
     pub fn gpu() -> Result<Self> {
+        Self::gpu_with(&DeviceOptions::new())
+    }
+
+    fn gpu_with(options: &DeviceOptions) -> Result<Self> {
         match gpu::candidates().first() {
-            Some(best) => Self::open(best, "asked for"),
+            Some(best) => Self::open(best, "asked for", options),
             None => Err(Error::Device(
                 "no GPU adapter was found; install a driver (a software one: `apt-get install mesa-vulkan-drivers`) or use the CPU device"
                     .into(),
@@ -87,17 +130,25 @@ impl Device {
     /// # Errors
     /// [`Error::Device`] for any other name, or where the device is not there.
     pub fn from_name(name: &str) -> Result<Self> {
+        Self::from_name_with(name, &DeviceOptions::new())
+    }
+
+    /// [`Device::from_name`] with options.
+    ///
+    /// # Errors
+    /// As [`Device::from_name`].
+    pub fn from_name_with(name: &str, options: &DeviceOptions) -> Result<Self> {
         match name.trim().to_ascii_lowercase().as_str() {
-            "auto" | "" => Ok(Self::auto()),
+            "auto" | "" => Ok(Self::auto_with(options)),
             "cpu" => Ok(Self::cpu()),
-            "gpu" => Self::gpu(),
+            "gpu" => Self::gpu_with(options),
             other => {
                 let index: usize = other
                     .parse()
                     .map_err(|_| Error::Device(format!("`{name}` is not a device; use auto, cpu, gpu or an adapter's number")))?;
                 let candidates = gpu::candidates();
                 match candidates.get(index) {
-                    Some(candidate) => Self::open(candidate, "asked for by number"),
+                    Some(candidate) => Self::open(candidate, "asked for by number", options),
                     None => Err(Error::Device(format!("there is no adapter {index}; this machine has {}", candidates.len()))),
                 }
             }
@@ -106,20 +157,28 @@ impl Device {
 
     /// A program's own wgpu device. Its error handler and lost callback stay in place.
     ///
-    /// Kernels use `SHADER_F16` and `SHADER_INT64` if the device was created with them, and its limits.
+    /// Kernels use `SHADER_F16` and `SHADER_INT64` if the device was created with them, and its limits. Nothing is kept on disk.
     ///
     /// # Errors
     /// [`Error::Gpu`] where the device is unusable.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
+        Self::from_wgpu_with(device, queue, &DeviceOptions::new().cache(CacheFolder::Off))
+    }
+
+    /// [`Device::from_wgpu`] with options. Pipelines are kept on disk if the device was created with `PIPELINE_CACHE`.
+    ///
+    /// # Errors
+    /// As [`Device::from_wgpu`].
+    pub fn from_wgpu_with(device: wgpu::Device, queue: wgpu::Queue, options: &DeviceOptions) -> Result<Self> {
         let (name, kind, backend, driver) = gpu::describe(&device.adapter_info());
-        let context = Context::share(device, queue)?;
+        let context = Context::share(device, queue, options)?;
         let info = DeviceInfo { name, kind, backend, driver, reason: "the program's own wgpu device".into() };
         Ok(Self { info: Arc::new(info), context: Some(Arc::new(context)) })
     }
 
-    fn open(candidate: &Candidate, reason: &str) -> Result<Self> {
+    fn open(candidate: &Candidate, reason: &str, options: &DeviceOptions) -> Result<Self> {
         let AdapterReport { name, kind, backend, driver, .. } = candidate.report.clone();
-        let context = Context::open(candidate)?;
+        let context = Context::open(candidate, options)?;
         let info = DeviceInfo { name, kind, backend, driver, reason: reason.into() };
         Ok(Self { info: Arc::new(info), context: Some(Arc::new(context)) })
     }
@@ -137,6 +196,11 @@ impl Device {
     /// The wgpu device and queue behind a GPU device: for buffers that [`Session::encode`] shares.
     pub fn wgpu(&self) -> Option<(&wgpu::Device, &wgpu::Queue)> {
         self.context.as_ref().map(|c| c.wgpu())
+    }
+
+    /// What macula has created on a GPU device so far, for all sessions together; zeros for the CPU device.
+    pub fn statistics(&self) -> DeviceStatistics {
+        self.context.as_ref().map(|c| c.statistics()).unwrap_or_default()
     }
 
     /// Makes a network ready to run here.

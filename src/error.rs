@@ -85,6 +85,10 @@ pub enum Error {
     #[error("graph `{0}`: shapes depend on elements, so what runs where is known only for given inputs")]
     NeedsElements(String),
 
+    /// [`CompileOptions::drop_host_weights`](crate::CompileOptions::drop_host_weights) was asked for and the weights are needed.
+    #[error("graph `{0}`: the host's copies of its weights were dropped, so it runs what it was compiled for and verifies nothing")]
+    WeightsDropped(String),
+
     /// The GPU device is gone; compile again on a new device.
     #[error("the GPU device was lost: {0}; create a new device and compile again")]
     DeviceLost(String),

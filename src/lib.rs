@@ -41,13 +41,13 @@ mod session;
 mod shape;
 mod tensor;
 
-pub use device::{Device, DeviceInfo};
+pub use device::{CacheFolder, Device, DeviceInfo, DeviceOptions};
 pub use error::{Error, OpError, Result};
-pub use gpu::{AdapterReport, DeviceKind};
+pub use gpu::{AdapterReport, DeviceKind, DeviceStatistics};
 pub use graph::{Dim, Graph, GraphBuilder, Node, NodeId, TensorType, Value, ValueId};
 pub use inspect::{AxisField, Comparison, Layer, Memory, NodeCheck, ReceptiveField, ReceptiveFields, Summary, VerifyReport, Worst};
 pub use optimize::{Pass, PassReport};
-pub use session::{CompileOptions, GpuTensor, Outputs, Session};
+pub use session::{CompileOptions, GpuTensor, Outputs, RunAll, Session};
 pub use shape::Shape;
 pub use tensor::{DType, Element, Tensor, TensorView};
 

@@ -52,8 +52,8 @@ macro_rules! dtypes {
                 match self { $(DataRef::$variant(_) => DType::$variant,)* }
             }
 
-            fn len(&self) -> usize {
-                match self { $(DataRef::$variant(v) => v.len(),)* }
+            fn no_data(&self) -> Data {
+                match self { $(DataRef::$variant(_) => Data::$variant(Arc::default()),)* }
             }
 
             fn to_data(self) -> Data {
@@ -202,7 +202,7 @@ impl Tensor {
 
     /// The number of elements.
     pub fn len(&self) -> usize {
-        self.data.view().len()
+        self.shape.elements()
     }
 
     /// Whether there are no elements.
@@ -228,6 +228,11 @@ impl Tensor {
         let shape = shape.into();
         check_len(&shape, self.len())?;
         Ok(Self { shape, data: self.data.clone() })
+    }
+
+    /// Type and shape, without the elements: nothing may read them any more.
+    pub(crate) fn without_elements(&self) -> Self {
+        Self { shape: self.shape.clone(), data: self.data.view().no_data() }
     }
 
     /// A borrowed view of the whole tensor.

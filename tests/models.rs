@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use macula::ops::Tolerance;
-use macula::{Comparison, DType, Device, Graph, Session, Tensor, onnx};
+use macula::{Comparison, CompileOptions, DType, Device, Graph, Pass, Session, Tensor, onnx};
 
 /// Real models, and their numbers of data sets.
 const MODELS: &[(&str, usize)] = &[
@@ -110,6 +110,25 @@ fn stored(device: &Device, model: &Path, set: &Path) -> Result<(), Failed> {
     }
 }
 
+/// The passes of the optimiser leave fewer nodes, or as many, which compute what the file's do.
+fn passes(model: &Path, set: &Path) -> Result<(), Failed> {
+    let input = tensors(set, "input")?.remove(0);
+    let run = |options| {
+        let graph = onnx::load(model)?;
+        let name = graph.value(graph.inputs()[0]).name.clone();
+        let session = Device::cpu().compile_with(graph, options)?;
+        let inputs = [(name.as_str(), input.view())];
+        let nodes: usize = session.plans_for(&inputs)?.iter().map(|plan| plan.graph.nodes().len()).sum();
+        Ok::<_, Failed>((session.run(&inputs)?.into_tensors(), nodes))
+    };
+    let (plain, nodes) = run(CompileOptions::new().without(Pass::all()))?;
+    let (optimized, left) = run(CompileOptions::new())?;
+    if left > nodes {
+        return Err(format!("{nodes} nodes became {left}").into());
+    }
+    compare(&optimized, &plain)
+}
+
 /// The elements of image `n` of a batch, as a batch of one.
 fn image(batch: &Tensor, n: usize) -> Result<Tensor, Failed> {
     let shape: Vec<usize> = [1].into_iter().chain(batch.shape()[1..].iter().copied()).collect();
@@ -181,6 +200,9 @@ fn main() -> ExitCode {
         _ => Err(format!("{small} has {count} networks, expected {SMALL_NETWORKS}").into()),
     }));
     for folder in folders {
+        let (set, network) = (folder.join("test_data_set_0"), folder.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        let model = folder.join("model.onnx");
+        trials.push(Trial::test(format!("small_networks::{network}::passes"), move || passes(&model, &set)));
         for (name, device) in DEVICES {
             let folder = folder.clone();
             let network = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -9,7 +9,7 @@ use std::task::Poll;
 use macula::ops::{self, Binary, Cast, Flatten, Tolerance, Unary};
 use macula::plan::Placed;
 use macula::{Comparison, CompileOptions, DType, Device, Dim, Error, GpuTensor, Graph, GraphBuilder, Tensor, TensorType};
-use support::{gpu, random};
+use support::{gpu, own_device, random};
 
 /// Two inputs, two outputs, a free batch: `p = sigmoid(relu(a))`, `q = exp(b)`.
 fn network() -> Graph {
@@ -130,13 +130,7 @@ fn sessions_and_futures_cross_threads() {
     crosses(&session);
     shared(&session);
     crosses(&session.run_async(&[]));
-}
-
-/// A program's own device with just WebGPU's default limits.
-fn own_device() -> (wgpu::Device, wgpu::Queue) {
-    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
-    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
-    pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap()
+    crosses(&session.run_all([[("x", Tensor::scalar(1f32))]], 2));
 }
 
 #[test]
@@ -261,6 +255,8 @@ fn a_session_crosses_to_the_cpu_and_back() {
         assert_eq!(got[1].shape().dims(), [batch, 15]);
         let comparison = macula::Comparison::new(&got[1], &want[1], macula::ops::Tolerance::rounding(DType::F32));
         assert!(comparison.passed(), "{comparison}");
+        let together: Vec<_> = session.run_all((0..5).map(|_| [("x", x.clone())]), 3).collect();
+        assert!(together.into_iter().all(|outputs| outputs.unwrap().into_tensors() == got.clone().into_tensors()));
         let report = session.verify(&inputs).unwrap();
         assert!(report.passed() && report.nodes.len() == 6, "{report}");
         assert!(report.nodes.iter().any(|n| n.node == "exp in f64" && n.kernel.starts_with("CPU: ")), "{report:?}");
@@ -330,9 +326,56 @@ fn shapes_may_depend_on_what_is_computed() {
             let names: Vec<_> = report.nodes.iter().map(|n| n.node.as_str()).collect();
             assert!(["relu", "largest", "count", "shape", "y"].iter().all(|name| names.contains(name)), "{names:?}");
             assert_eq!(session.plans_for(&[("x", x.view())]).unwrap().len(), 2);
+            let together: Vec<_> = session.run_all((0..5).map(|_| [("x", x.clone())]), 3).collect();
+            assert!(together.len() == 5 && together.into_iter().all(|o| o.unwrap().into_tensors() == outputs.clone().into_tensors()));
         }
         let error = session.plan(&[("x", TensorType::new(DType::F32, [1, 3, 40, 50]))]).unwrap_err().to_string();
         assert!(error.contains("shapes depend on elements"), "{error}");
+    }
+}
+
+/// A product with a large constant on the GPU, and another of `f64`, which runs on the CPU; where `fixed`, for two rows.
+fn two_large_weights(fixed: bool) -> Graph {
+    let mut b = GraphBuilder::new("large weights");
+    let rows = if fixed { Dim::from(2) } else { Dim::from("N") };
+    let x = b.input("x", DType::F32, [rows, 33.into()]);
+    let w = b.constant("w", random(1, [33, 65], -1.0..1.0));
+    let y = b.node("product", ops::MatMul, &[x, w]).unwrap();
+    let wide = b.node("wide", Cast { to: DType::F64 }, &[y]).unwrap();
+    let v = b.constant("v", support::to_dtype(&random(2, [5, 1, 65], -1.0..1.0), DType::F64));
+    let z = b.node("product in f64", Binary::Mul, &[wide, v]).unwrap();
+    b.output("y", y);
+    b.output("z", z);
+    b.finish().unwrap()
+}
+
+#[test]
+fn host_copies_of_weights_can_be_dropped() {
+    let drop_weights = CompileOptions::new().drop_host_weights(true);
+    let (x, longer) = (random(3, [2, 33], -1.0..1.0), random(4, [3, 33], -1.0..1.0));
+    let inputs = [("x", x.view())];
+    for device in devices() {
+        let expected = device.compile(two_large_weights(true)).unwrap().run(&inputs).unwrap().into_tensors();
+        let session = device.compile_with(two_large_weights(true), drop_weights.clone()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(session.run(&inputs).unwrap().into_tensors(), expected);
+        }
+        assert_eq!(session.graph().parameters(), 33 * 65 + 5 * 65, "shapes stay");
+        assert!(matches!(session.run(&[("x", longer.view())]), Err(Error::Input { .. })));
+        let elements = |graph: &Graph| graph.values().iter().filter_map(|v| v.constant.as_ref()).map(|c| c.bytes().len()).sum::<usize>();
+        let plan = session.plans_for(&inputs).unwrap().remove(0);
+        if device.wgpu().is_some() {
+            assert_eq!((elements(session.graph()), elements(&plan.graph)), (0, 5 * 65 * 8), "what the CPU reads stays");
+            assert!(plan.weights.iter().all(|weight| weight.tensor.bytes().is_empty()));
+            assert!(matches!(session.verify(&inputs), Err(Error::WeightsDropped(_))));
+        } else {
+            assert!(elements(session.graph()) > 33 * 65 * 4 && session.verify(&inputs).unwrap().passed());
+        }
+        // Where other shapes may come, the weights are kept.
+        let session = device.compile_with(two_large_weights(false), drop_weights.clone()).unwrap();
+        assert_eq!(session.run(&inputs).unwrap().into_tensors(), expected);
+        assert_eq!(session.run(&[("x", longer.view())]).unwrap()[0].shape().dims(), [3, 65]);
+        assert!(session.verify(&inputs).unwrap().passed());
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use macula::ops::{Op, Unary};
-use macula::{CompileOptions, DType, Device, DeviceInfo, Dim, Graph, Pass, Session, Tensor, Value, onnx};
+use macula::{CacheFolder, CompileOptions, DType, Device, DeviceInfo, DeviceOptions, Dim, Graph, Pass, Session, Tensor, Value, onnx};
 
 use crate::failure::Failure;
 
@@ -24,15 +24,30 @@ pub struct DeviceArgs {
     /// On a GPU, refuse a network of which a node has no GPU kernel
     #[arg(long)]
     pub strict: bool,
-    /// Leave out a pass of the optimiser, such as fold-batch-norm; may be repeated
+    /// Leave out a pass of the optimiser, such as fold-affine; may be repeated
     #[arg(long = "without-pass", value_name = "NAME")]
     pub without: Vec<Pass>,
+    /// Where compiled kernels are kept between runs, where the driver can [default: the user's cache folder]
+    #[arg(long, env = "MACULA_CACHE_DIR", value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Neither read nor write compiled kernels
+    #[arg(long)]
+    pub no_cache: bool,
 }
 
 impl DeviceArgs {
+    fn options(&self) -> CompileOptions {
+        CompileOptions::new().strict(self.strict).without(self.without.iter().copied())
+    }
+
+    /// Makes a network ready to run, and only that: on a GPU its weights need not stay on the host.
+    pub fn compile_to_run(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
+        Ok(device.compile_with(graph, self.options().drop_host_weights(true))?)
+    }
+
     /// Makes a network ready to run on the device that `open` gave.
     pub fn compile(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
-        Ok(device.compile_with(graph, CompileOptions::new().strict(self.strict).without(self.without.iter().copied()))?)
+        Ok(device.compile_with(graph, self.options())?)
     }
 
     /// The device.
@@ -43,7 +58,15 @@ impl DeviceArgs {
             let message = format!("`{}` is not a device; use auto, cpu, gpu, or an adapter's number in `macula devices`", self.device);
             return Err(Failure::usage(message));
         }
-        Ok(Device::from_name(&self.device)?)
+        Ok(Device::from_name_with(&self.device, &DeviceOptions::new().cache(self.cache()))?)
+    }
+
+    fn cache(&self) -> CacheFolder {
+        match &self.cache_dir {
+            _ if self.no_cache => CacheFolder::Off,
+            Some(folder) => CacheFolder::At(folder.clone()),
+            None => CacheFolder::User,
+        }
     }
 }
 
@@ -242,6 +265,17 @@ mod tests {
         }
         b.output("y", value);
         b.finish().unwrap()
+    }
+
+    #[test]
+    fn no_cache_goes_before_a_folder() {
+        let cache = |folder: Option<&str>, no_cache| {
+            DeviceArgs { device: "gpu".into(), strict: false, without: vec![], cache_dir: folder.map(PathBuf::from), no_cache }.cache()
+        };
+        assert_eq!(cache(None, false), CacheFolder::User);
+        assert_eq!(cache(Some("here"), false), CacheFolder::At("here".into()));
+        assert_eq!(cache(Some("here"), true), CacheFolder::Off);
+        assert_eq!(cache(None, true), CacheFolder::Off);
     }
 
     #[test]

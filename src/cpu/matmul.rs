@@ -48,7 +48,7 @@ fn matrix<'a>(inputs: &[Option<&'a Tensor>], index: usize, transpose: bool) -> O
     Some(if transpose { matrix.transposed() } else { matrix })
 }
 
-/// NumPy's `matmul` on `f32`: leading axes broadcast, a vector is a matrix of one row (left) or one column (right).
+/// NumPy's `matmul` on `f32`: leading axes broadcast, a vector is a matrix of one row (left) or one column (right); plus a bias.
 pub(super) fn matmul(inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
     let (a, b) = (floats(inputs, 0)?, floats(inputs, 1)?);
     let (a_shape, b_shape) = (inputs[0]?.shape(), inputs[1]?.shape());
@@ -65,12 +65,17 @@ pub(super) fn matmul(inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
     let (rows, cols) = ((a_shape.rank() > 1).then_some(m), (b_shape.rank() > 1).then_some(n));
     let shape: Shape = batch.iter().copied().chain(rows).chain(cols).collect();
     let mut y = vec![0f32; shape.elements()];
+    let biased = inputs.get(2).copied().flatten().is_some();
+    if biased {
+        let bias = floats(inputs, 2)?;
+        y.chunks_exact_mut(n.max(1)).for_each(|row| row.copy_from_slice(bias));
+    }
     if y.is_empty() || k == 0 {
         return Some(vec![Tensor::of(shape, y)]);
     }
     if b_batch.elements() == 1 && a_batch.elements() == batch.elements() {
         // One right matrix for all: the rows of all left matrices are one matrix.
-        product(&mut y, Matrix::dense(a, [batch.elements() * m, k]), Matrix::dense(b, [k, n]), 1.0, false);
+        product(&mut y, Matrix::dense(a, [batch.elements() * m, k]), Matrix::dense(b, [k, n]), 1.0, biased);
         return Some(vec![Tensor::of(shape, y)]);
     }
     let (a_strides, b_strides) = (a_batch.broadcast_strides(&batch), b_batch.broadcast_strides(&batch));
@@ -79,7 +84,7 @@ pub(super) fn matmul(inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
         let offset = |strides: &[usize]| at.iter().zip(strides).map(|(a, s)| a * s).sum::<usize>();
         let a = Matrix::dense(&a[offset(&a_strides) * m * k..][..m * k], [m, k]);
         let b = Matrix::dense(&b[offset(&b_strides) * k * n..][..k * n], [k, n]);
-        product(y, a, b, 1.0, false);
+        product(y, a, b, 1.0, biased);
     });
     Some(vec![Tensor::of(shape, y)])
 }

@@ -64,9 +64,9 @@ pub(super) fn gemm(op: &Gemm, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>>
 
 /// NumPy's `matmul` on integers and `f64`.
 pub(super) fn matmul(inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor>> {
-    let (a, b) = (inputs.first()?.as_ref()?, inputs.get(1)?.as_ref()?);
-    let (product, shape) = MatMul::product(a.shape(), b.shape()).ok()?;
-    dispatch(&product, a, b, None, shape)
+    let (a, b, bias) = (inputs.first()?.as_ref()?, inputs.get(1)?.as_ref()?, inputs.get(2).copied().flatten());
+    let (product, shape) = MatMul::product_and_bias(a.shape(), b.shape(), bias.map(Tensor::shape)).ok()?;
+    dispatch(&product, a, b, bias, shape)
 }
 
 fn dispatch(product: &Product, a: &Tensor, b: &Tensor, c: Option<&Tensor>, shape: Shape) -> Option<Vec<Tensor>> {

@@ -219,6 +219,9 @@ fn matrix_products() {
     for &(a, b) in shapes {
         check(MatMul, &[&wave(1, a), &wave(2, b)]);
         check(MatMul, &[&halves(&wave(1, a)), &halves(&wave(2, b))]);
+        if let [.., _, columns] = *b {
+            check(MatMul, &[&wave(1, a), &wave(2, b), &wave(3, [columns])]);
+        }
     }
 }
 
@@ -272,6 +275,9 @@ fn products_of_integers_and_doubles() {
             [(&[3, 5][..], &[5, 7][..]), (&[2, 1, 33, 40], &[3, 40, 70]), (&[300, 40], &[40, 50]), (&[9], &[9]), (&[2, 0], &[0, 3])]
         {
             check(MatMul, &[&of(1, a), &of(2, b)]);
+            if let [.., _, columns] = *b {
+                check(MatMul, &[&of(1, a), &of(2, b), &of(3, &[columns])]);
+            }
         }
         let op = |transpose_a, transpose_b| Gemm { transpose_a, transpose_b, ..Gemm::default() };
         check(op(true, false), &[&of(1, &[6, 5]), &of(2, &[6, 7]), &of(3, &[7])]);

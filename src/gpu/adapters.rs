@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::plan::Capabilities;
+use crate::plan::{Capabilities, Pace};
 
 /// The kind of a device, as the driver reports it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -154,8 +154,11 @@ pub(crate) fn describe(info: &wgpu::AdapterInfo) -> (String, DeviceKind, String,
 }
 
 /// The optional features that macula asks a device for, where the adapter has them.
-pub(super) const WANTED_FEATURES: wgpu::Features =
-    wgpu::Features::SHADER_F16.union(wgpu::Features::SHADER_INT64).union(wgpu::Features::SUBGROUP).union(wgpu::Features::TIMESTAMP_QUERY);
+pub(super) const WANTED_FEATURES: wgpu::Features = wgpu::Features::SHADER_F16
+    .union(wgpu::Features::SHADER_INT64)
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::TIMESTAMP_QUERY)
+    .union(wgpu::Features::PIPELINE_CACHE);
 
 /// What the planner may use of a device.
 pub(super) fn capabilities(device: &wgpu::Device) -> Capabilities {
@@ -167,5 +170,14 @@ pub(super) fn capabilities(device: &wgpu::Device) -> Capabilities {
         max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         max_workgroups: limits.max_compute_workgroups_per_dimension,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+    }
+}
+
+/// How much work a device is given at once; no bound where no watchdog looks on.
+pub(super) fn pace(kind: DeviceKind) -> Option<Pace> {
+    match kind {
+        DeviceKind::SoftwareGpu | DeviceKind::Cpu => None,
+        DeviceKind::DiscreteGpu => Some(Pace::DISCRETE),
+        DeviceKind::IntegratedGpu | DeviceKind::VirtualGpu | DeviceKind::OtherGpu => Some(Pace::INTEGRATED),
     }
 }

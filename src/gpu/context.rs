@@ -1,22 +1,56 @@
 //! A wgpu device and queue with what sessions share: capabilities, pipelines, the record of its loss.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use super::adapters::{Candidate, WANTED_FEATURES, capabilities};
+use super::adapters::{Candidate, WANTED_FEATURES, capabilities, pace};
+use super::disk_cache::user_folder;
 use super::pipelines::Pipelines;
+use crate::device::{CacheFolder, DeviceOptions};
 use crate::error::{Error, Result};
-use crate::plan::Capabilities;
+use crate::plan::{Capabilities, Pace};
 
 /// The longest wait for one submission: past it a driver is taken for dead.
 const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What macula has done on a device since it was opened. A run of shapes seen before, with no more runs in flight than before,
+/// creates nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct DeviceStatistics {
+    /// Buffers: weights, activations, staging.
+    pub buffers: u64,
+    /// Bind groups, one for each dispatch of a run in flight.
+    pub bind_groups: u64,
+    /// Compute pipelines, one for each kernel variant.
+    pub pipelines: u64,
+    /// Of these, how many were in the cache file that was read when the device was opened.
+    pub cached_pipelines: u64,
+    /// Submissions of runs to the queue.
+    pub submissions: u64,
+}
+
+/// What [`DeviceStatistics`] is read from.
+#[derive(Default)]
+struct Done {
+    buffers: AtomicU64,
+    bind_groups: AtomicU64,
+    pipelines: AtomicU64,
+    cached_pipelines: AtomicU64,
+    submissions: AtomicU64,
+}
 
 /// A device that programs are prepared for and run on.
 pub(crate) struct Context {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) capabilities: Capabilities,
+    /// How much work one submission may hold.
+    pub(super) pace: Option<Pace>,
     pub(super) pipelines: Pipelines,
+    done: Done,
     /// A few zero bytes for bindings that a kernel declares and a node leaves out.
     pub(super) unused: wgpu::Buffer,
     lost: Arc<Mutex<Option<String>>>,
@@ -25,7 +59,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// Opens an adapter with all its limits and the features macula knows how to use.
-    pub fn open(candidate: &Candidate) -> Result<Self> {
+    pub fn open(candidate: &Candidate, options: &DeviceOptions) -> Result<Self> {
         let adapter = &candidate.adapter;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("macula"),
@@ -41,15 +75,15 @@ impl Context {
             *record.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?} {message}").trim().to_owned());
         });
         device.on_uncaptured_error(Arc::new(|error: wgpu::Error| log::error!("uncaptured GPU error: {error}")));
-        Self::new(device, queue, lost)
+        Self::new(device, queue, lost, options)
     }
 
     /// Shares a program's own device; its error handler and lost callback stay as they are.
-    pub fn share(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
-        Self::new(device, queue, Arc::default())
+    pub fn share(device: wgpu::Device, queue: wgpu::Queue, options: &DeviceOptions) -> Result<Self> {
+        Self::new(device, queue, Arc::default(), options)
     }
 
-    fn new(device: wgpu::Device, queue: wgpu::Queue, lost: Arc<Mutex<Option<String>>>) -> Result<Self> {
+    fn new(device: wgpu::Device, queue: wgpu::Queue, lost: Arc<Mutex<Option<String>>>, options: &DeviceOptions) -> Result<Self> {
         let unused = scoped(&device, "creating a device", || {
             device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("macula unused"),
@@ -58,8 +92,14 @@ impl Context {
                 mapped_at_creation: false,
             })
         })?;
-        let capabilities = capabilities(&device);
-        Ok(Self { device, queue, capabilities, pipelines: Pipelines::default(), unused, lost, poller: Mutex::default() })
+        let (capabilities, pace) = (capabilities(&device), pace(device.adapter_info().device_type.into()));
+        let folder: Option<PathBuf> = match &options.cache {
+            CacheFolder::User => user_folder(),
+            CacheFolder::At(folder) => Some(folder.clone()),
+            CacheFolder::Off => None,
+        };
+        let (pipelines, done, poller) = (Pipelines::new(&device, folder.as_deref()), Done::default(), Mutex::default());
+        Ok(Self { device, queue, capabilities, pace, pipelines, done, unused, lost, poller })
     }
 
     pub fn capabilities(&self) -> &Capabilities {
@@ -69,6 +109,39 @@ impl Context {
     /// The device itself, for programs that share it.
     pub fn wgpu(&self) -> (&wgpu::Device, &wgpu::Queue) {
         (&self.device, &self.queue)
+    }
+
+    /// What has been created so far.
+    pub fn statistics(&self) -> DeviceStatistics {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        DeviceStatistics {
+            buffers: of(&self.done.buffers),
+            bind_groups: of(&self.done.bind_groups),
+            pipelines: of(&self.done.pipelines),
+            cached_pipelines: of(&self.done.cached_pipelines),
+            submissions: of(&self.done.submissions),
+        }
+    }
+
+    pub(super) fn submit(&self, commands: wgpu::CommandBuffer) -> wgpu::SubmissionIndex {
+        self.done.submissions.fetch_add(1, Ordering::Relaxed);
+        self.queue.submit([commands])
+    }
+
+    pub(super) fn create_buffer(&self, descriptor: &wgpu::BufferDescriptor<'_>) -> wgpu::Buffer {
+        self.done.buffers.fetch_add(1, Ordering::Relaxed);
+        self.device.create_buffer(descriptor)
+    }
+
+    pub(super) fn create_bind_group(&self, descriptor: &wgpu::BindGroupDescriptor<'_>) -> wgpu::BindGroup {
+        self.done.bind_groups.fetch_add(1, Ordering::Relaxed);
+        self.device.create_bind_group(descriptor)
+    }
+
+    pub(super) fn create_compute_pipeline(&self, descriptor: &wgpu::ComputePipelineDescriptor<'_>, cached: bool) -> wgpu::ComputePipeline {
+        self.done.cached_pipelines.fetch_add(cached.into(), Ordering::Relaxed);
+        self.done.pipelines.fetch_add(1, Ordering::Relaxed);
+        self.device.create_compute_pipeline(descriptor)
     }
 
     /// Runs wgpu calls and turns what they raise into an error that says what was being done.
@@ -120,7 +193,7 @@ fn poll(device: &wgpu::Device, submission: wgpu::SubmissionIndex) -> Result<(), 
     device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(SUBMISSION_TIMEOUT) }).map(drop)
 }
 
-fn scoped<T>(device: &wgpu::Device, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
+pub(super) fn scoped<T>(device: &wgpu::Device, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
     let filters = [wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Validation];
     let guards = filters.map(|filter| device.push_error_scope(filter));
     let value = calls();

@@ -5,14 +5,15 @@ use std::ops::Range;
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
+use super::arena::{Arena, Lease};
 use super::context::Context;
-use super::program::{Arena, GUARD_BYTES, POISON, Program, dispatches};
-use super::transfer::{from_device, to_device};
+use super::program::{Program, dispatches};
+use super::transfer::{for_each_piece, from_device};
 use crate::cpu;
 use crate::error::{Error, Result};
 use crate::graph::{NodeId, ValueId};
 use crate::plan::{Place, Step};
-use crate::tensor::{Tensor, TensorView};
+use crate::tensor::{DataRef, Tensor, TensorView};
 
 /// Who waits for the GPU.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +27,10 @@ pub(crate) enum Wait {
 /// Called after each node with its outputs.
 pub(crate) type Trace<'a> = dyn FnMut(NodeId, Vec<Option<Tensor>>) + Send + 'a;
 
-type Mapping = OneshotReceiver<Result<(), wgpu::BufferAsyncError>>;
+/// What an upload converts at a time.
+const PIECE_BYTES: usize = 8 << 10;
+
+pub(super) type Mapping = OneshotReceiver<Result<(), wgpu::BufferAsyncError>>;
 
 impl Program {
     /// Runs on `inputs`, in the order of the graph's, and returns the graph's outputs.
@@ -37,7 +41,18 @@ impl Program {
         wait: Wait,
         trace: Option<&mut Trace<'_>>,
     ) -> Result<Vec<Tensor>> {
-        let mut run = Run { context, program: self, arena: self.acquire(context)?, inputs, host: HashMap::new(), pending: 0..0, wait };
+        let traced = trace.is_some();
+        let mut run = Run {
+            context,
+            program: self,
+            arena: self.acquire(context)?,
+            inputs,
+            host: HashMap::new(),
+            encoder: None,
+            pending: 0..0,
+            sent: vec![],
+            wait,
+        };
         if self.debug_memory {
             run.poison()?;
         }
@@ -46,7 +61,10 @@ impl Program {
             run.check_guards().await?;
         }
         let outputs = run.outputs()?;
-        self.release(run.arena);
+        // The staging buffers of a traced run hold every value of the network.
+        if !traced {
+            run.arena.give_back();
+        }
         Ok(outputs)
     }
 
@@ -91,15 +109,25 @@ impl Program {
     }
 }
 
-struct Run<'a> {
-    context: &'a Context,
+pub(super) struct Run<'a> {
+    pub(super) context: &'a Context,
     program: &'a Program,
-    arena: Arena,
+    pub(super) arena: Lease<'a, Arena>,
     inputs: &'a [TensorView<'a>],
     host: HashMap<ValueId, Tensor>,
-    /// Dispatches counted but not submitted yet.
+    /// The commands of the next submission.
+    encoder: Option<wgpu::CommandEncoder>,
+    /// Dispatches counted but not recorded yet.
     pending: Range<usize>,
+    /// Values uploaded since the host last waited, whose staging buffers are to be mapped again.
+    sent: Vec<Sent>,
     wait: Wait,
+}
+
+/// An upload under way.
+enum Sent {
+    Recorded(ValueId),
+    Submitted(Mapping),
 }
 
 impl Run<'_> {
@@ -118,15 +146,11 @@ impl Run<'_> {
                         let known: Vec<ValueId> = outputs.iter().copied().flatten().collect();
                         let mut tensors = self.download(&known).await?.into_iter();
                         trace(*node, outputs.iter().map(|id| id.and_then(|_| tensors.next())).collect());
-                    }
-                }
-                Step::Upload { value } => {
-                    // A write lands before everything of the next submission, so what is recorded so far goes first.
-                    if !self.pending.is_empty() {
+                    } else if program.submits_after(self.pending.end) && !matches!(next, None | Some(Step::Download { .. })) {
                         self.submit(&[])?;
                     }
-                    self.upload(*value)?;
                 }
+                Step::Upload { value } => self.upload(*value)?,
                 Step::Download { value } => {
                     downloads.push(*value);
                     if !matches!(next, Some(Step::Download { .. })) {
@@ -147,6 +171,10 @@ impl Run<'_> {
                 }
             }
         }
+        // Uploads that no download has waited for.
+        if !self.sent.is_empty() {
+            self.download(&[]).await?;
+        }
         Ok(())
     }
 
@@ -165,63 +193,80 @@ impl Run<'_> {
         })
     }
 
-    fn upload(&self, value: ValueId) -> Result<()> {
-        let Some(Place::Buffer(buffer)) = self.program.plan.places[value.index()] else { return Ok(()) };
-        let write =
-            |bytes: &[u8]| self.context.scoped("uploading", || self.context.queue.write_buffer(&self.arena.buffers[buffer], 0, bytes));
-        match self.program.plan.graph.inputs().iter().position(|id| *id == value) {
-            Some(at) => write(&to_device(self.inputs[at].data_ref())),
-            None => write(&to_device(self.on_host(value)?.data_ref())),
+    fn upload(&mut self, value: ValueId) -> Result<()> {
+        let (context, program) = (self.context, self.program);
+        let Some(Place::Buffer(buffer)) = program.plan.places[value.index()] else { return Ok(()) };
+        let bytes = program.plan.device_bytes(value);
+        let staging = self.arena.upload(context, value, bytes)?.clone();
+        match program.plan.graph.inputs().iter().position(|id| *id == value) {
+            Some(at) => fill(&staging, self.inputs[at].data_ref())?,
+            None => fill(&staging, self.on_host(value)?.data_ref())?,
         }
+        self.sent.push(Sent::Recorded(value));
+        context.scoped("uploading", || {
+            let target = self.arena.buffers[buffer].clone();
+            self.commands().copy_buffer_to_buffer(&staging, 0, &target, 0, bytes);
+        })
+    }
+
+    /// The encoder of the next submission, with all dispatches so far recorded.
+    fn commands(&mut self) -> &mut wgpu::CommandEncoder {
+        let encoder = self
+            .encoder
+            .get_or_insert_with(|| self.context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("macula") }));
+        let dispatches = self.pending.clone();
+        self.pending.start = self.pending.end;
+        self.program.record(encoder, &self.arena, dispatches);
+        encoder
     }
 
     /// Submits what is pending, and copies of `values` to staging buffers after it.
     fn submit(&mut self, values: &[ValueId]) -> Result<wgpu::SubmissionIndex> {
-        let Self { context, program, arena, pending, .. } = self;
+        let (context, program) = (self.context, self.program);
         for value in values {
-            if !arena.staging.contains_key(value) {
-                let size = program.plan.device_bytes(*value);
-                let buffer = context.scoped("allocating a staging buffer", || {
-                    context.device.create_buffer(&wgpu::BufferDescriptor {
-                        label: Some("macula staging"),
-                        size,
-                        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                        mapped_at_creation: false,
-                    })
-                })?;
-                arena.staging.insert(*value, buffer);
-            }
+            self.arena.download(context, *value, program.plan.device_bytes(*value))?;
         }
-        let range = std::mem::replace(pending, pending.end..pending.end);
         context.scoped("submitting", || {
-            let mut encoder = context.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("macula") });
-            program.record(&mut encoder, arena, range);
+            self.commands();
+            let mut encoder = self.encoder.take().expect("there are commands");
             for value in values {
                 let source = match program.plan.places[value.index()] {
-                    Some(Place::Buffer(buffer)) => &arena.buffers[buffer],
+                    Some(Place::Buffer(buffer)) => &self.arena.buffers[buffer],
                     Some(Place::Weight(weight)) => program.weight(weight),
                     None => continue,
                 };
-                encoder.copy_buffer_to_buffer(source, 0, &arena.staging[value], 0, program.plan.device_bytes(*value));
+                let target = self.arena.downloading(*value);
+                encoder.copy_buffer_to_buffer(source, 0, target, 0, program.plan.device_bytes(*value));
             }
-            context.queue.submit([encoder.finish()])
+            let submission = context.submit(encoder.finish());
+            for sent in &mut self.sent {
+                if let Sent::Recorded(value) = sent {
+                    *sent = Sent::Submitted(map(self.arena.uploading(*value), wgpu::MapMode::Write));
+                }
+            }
+            submission
         })
     }
 
     async fn download(&mut self, values: &[ValueId]) -> Result<Vec<Tensor>> {
         let submission = self.submit(values)?;
-        let mappings: Vec<Mapping> = values.iter().map(|value| map(&self.arena.staging[value])).collect();
+        let uploads = self.sent.drain(..).filter_map(|sent| match sent {
+            Sent::Submitted(mapping) => Some(mapping),
+            Sent::Recorded(_) => None,
+        });
+        let mut mappings: Vec<Mapping> = uploads.collect();
+        mappings.extend(values.iter().map(|value| map(self.arena.downloading(*value), wgpu::MapMode::Read)));
         self.settle(submission, mappings).await?;
         let mut tensors = Vec::with_capacity(values.len());
         for value in values {
-            let (staging, ty) = (&self.arena.staging[value], self.program.plan.tensor_type(*value));
+            let (staging, ty) = (self.arena.downloading(*value), self.program.plan.tensor_type(*value));
             tensors.push(read(staging, |bytes| from_device(bytes, ty.dtype, &ty.shape))?);
         }
         Ok(tensors)
     }
 
     /// Waits until a submission's buffers are mapped.
-    async fn settle(&self, submission: wgpu::SubmissionIndex, mappings: Vec<Mapping>) -> Result<()> {
+    pub(super) async fn settle(&self, submission: wgpu::SubmissionIndex, mappings: Vec<Mapping>) -> Result<()> {
         match self.wait {
             Wait::Here => self.context.wait(submission)?,
             Wait::InBackground => self.context.wait_in_background(submission),
@@ -230,7 +275,7 @@ impl Run<'_> {
             let mapped = mapping.receive().await;
             self.context.check_lost()?;
             if !matches!(mapped, Some(Ok(()))) {
-                return Err(Error::DeviceLost("a buffer could not be read back".into()));
+                return Err(Error::DeviceLost("a buffer could not be mapped".into()));
             }
         }
         Ok(())
@@ -239,59 +284,88 @@ impl Run<'_> {
     fn outputs(&self) -> Result<Vec<Tensor>> {
         self.program.plan.graph.outputs().iter().map(|&value| self.on_host(value)).collect()
     }
-
-    fn poison(&self) -> Result<()> {
-        self.context.scoped("poisoning buffers", || {
-            for buffer in &self.arena.buffers {
-                let words = vec![POISON; (buffer.size() / 4) as usize];
-                self.context.queue.write_buffer(buffer, 0, bytemuck::cast_slice(&words));
-            }
-        })
-    }
-
-    /// That no kernel wrote past the end of a buffer.
-    async fn check_guards(&self) -> Result<()> {
-        let (buffers, device) = (&self.arena.buffers, &self.context.device);
-        if buffers.is_empty() {
-            return Ok(());
-        }
-        let (staging, submission) = self.context.scoped("checking guards", || {
-            let staging = device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("macula guards"),
-                size: buffers.len() as u64 * GUARD_BYTES,
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            let mut encoder = device.create_command_encoder(&Default::default());
-            for (i, buffer) in buffers.iter().enumerate() {
-                encoder.copy_buffer_to_buffer(buffer, buffer.size() - GUARD_BYTES, &staging, i as u64 * GUARD_BYTES, GUARD_BYTES);
-            }
-            let submission = self.context.queue.submit([encoder.finish()]);
-            (staging, submission)
-        })?;
-        self.settle(submission, vec![map(&staging)]).await?;
-        let intact = read(&staging, |bytes| bytemuck::pod_collect_to_vec::<u8, u32>(bytes).iter().all(|&word| word == POISON))?;
-        if intact {
-            return Ok(());
-        }
-        Err(Error::Gpu { during: "a run with memory checks".into(), message: "a kernel wrote past the end of a buffer".into() })
-    }
 }
 
-fn map(buffer: &wgpu::Buffer) -> Mapping {
+pub(super) fn map(buffer: &wgpu::Buffer, mode: wgpu::MapMode) -> Mapping {
     let (sender, receiver) = oneshot_channel();
-    buffer.map_async(wgpu::MapMode::Read, .., move |result| {
+    buffer.map_async(mode, .., move |result| {
         // The receiver is gone only when the run was dropped: nobody wants the answer.
         let _ = sender.send(result);
     });
     receiver
 }
 
-fn read<T>(buffer: &wgpu::Buffer, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T> {
+/// Writes a tensor into a staging buffer that is mapped, and unmaps it.
+fn fill(staging: &wgpu::Buffer, data: DataRef<'_>) -> Result<()> {
+    let mut view =
+        staging.get_mapped_range_mut(..).map_err(|error| Error::Gpu { during: "uploading".into(), message: error.to_string() })?;
+    for_each_piece(data, PIECE_BYTES, |offset, bytes| {
+        view.slice(offset..offset + bytes.len()).copy_from_slice(bytes);
+        Ok(())
+    })?;
+    drop(view);
+    staging.unmap();
+    Ok(())
+}
+
+pub(super) fn read<T>(buffer: &wgpu::Buffer, use_bytes: impl FnOnce(&[u8]) -> T) -> Result<T> {
     let value = match buffer.get_mapped_range(..) {
         Ok(range) => use_bytes(&range),
         Err(error) => return Err(Error::Gpu { during: "reading back".into(), message: error.to_string() }),
     };
     buffer.unmap();
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::weights::WeightStore;
+    use super::*;
+    use crate::graph::{GraphBuilder, InputSpec, Specialized, TensorType};
+    use crate::ops::{Cast, Gemm, Unary};
+    use crate::plan::{LowerOptions, Pace, lower};
+    use crate::{CacheFolder, DType, Device, DeviceOptions};
+
+    /// Five matrix products with a node on the CPU between the third and the fourth.
+    fn program(context: &Context) -> Program {
+        let mut b = GraphBuilder::new("products");
+        let mut value = b.input("x", DType::F32, [5, 33]);
+        let w = b.constant("w", Tensor::of([33, 33], (0..33 * 33).map(|i| ((i * 7919) % 101) as f32 / 500.0 - 0.1).collect()));
+        for index in 0..5 {
+            value = b.node(format!("product {index}"), Gemm::default(), &[value, w]).unwrap();
+            if index == 2 {
+                let wide = b.node("wide", Cast { to: DType::F64 }, &[value]).unwrap();
+                let exp = b.node("exp", Unary::Exp, &[wide]).unwrap();
+                value = b.node("narrow", Cast { to: DType::F32 }, &[exp]).unwrap();
+            }
+        }
+        b.output("y", value);
+        let spec = InputSpec { ty: TensorType::new(DType::F32, [5, 33]), value: None };
+        let Specialized::Graph(graph) = b.finish().unwrap().specialize(&[spec]).unwrap() else { panic!("no values are needed") };
+        let plan = lower(graph, Some(context.capabilities()), &LowerOptions::default()).unwrap();
+        Program::new(context, Arc::new(plan), &WeightStore::default(), true).unwrap()
+    }
+
+    #[test]
+    fn runs_cut_into_submissions_give_the_same() {
+        let device = Device::from_name(&std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into())).expect("run tools/test.sh");
+        let (device, queue) = device.wgpu().expect("a GPU has a device");
+        let mut context = Context::share(device.clone(), queue.clone(), &DeviceOptions::new().cache(CacheFolder::Off)).unwrap();
+        let x = Tensor::of([5, 33], (0..165).map(|i| (i as f32 * 0.37).sin()).collect());
+        let product = 2.0 * 5.0 * 33.0 * 33.0;
+        let mut first = None;
+        for (products, submissions) in [(None, 2), (Some(1.5), 5), (Some(2.5), 3), (Some(100.0), 2)] {
+            context.pace = products.map(|products| Pace { flops: 2.0 * products * product, bytes: f64::INFINITY });
+            let program = program(&context);
+            for wait in [Wait::Here, Wait::InBackground] {
+                let before = context.statistics().submissions;
+                let y = pollster::block_on(program.run(&context, &[x.view()], wait, None)).unwrap();
+                // One more looks at the guards.
+                assert_eq!(context.statistics().submissions - before, submissions + 1, "{products:?}");
+                assert_eq!(y, *first.get_or_insert(y.clone()));
+            }
+        }
+    }
 }

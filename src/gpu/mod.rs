@@ -1,15 +1,21 @@
 //! Everything that names wgpu: adapters, the context, pipelines, prepared programs and their execution.
 
 mod adapters;
+mod arena;
 mod context;
+mod disk_cache;
 mod execute;
+mod guards;
 #[allow(unsafe_code)]
 mod pipelines;
 mod program;
 mod transfer;
+mod weights;
 
 pub use adapters::{AdapterReport, DeviceKind};
 pub(crate) use adapters::{Candidate, candidates, describe};
 pub(crate) use context::Context;
+pub use context::DeviceStatistics;
 pub(crate) use execute::{Trace, Wait};
-pub(crate) use program::{Program, WeightStore};
+pub(crate) use program::Program;
+pub(crate) use weights::WeightStore;

@@ -1,39 +1,56 @@
 //! Elements between the host and the GPU: types that WGSL cannot store are widened on the way.
 
-use std::borrow::Cow;
-
 use half::f16;
 
+use crate::error::Result;
 use crate::shape::Shape;
 use crate::tensor::{DType, DataRef, Tensor};
 
-/// The bytes of a tensor as the GPU stores them, a whole number of words.
-pub(super) fn to_device(data: DataRef<'_>) -> Cow<'_, [u8]> {
-    fn words<T: Copy, U: bytemuck::NoUninit>(values: &[T], widen: impl Fn(T) -> U) -> Cow<'static, [u8]> {
-        let widened: Vec<U> = values.iter().map(|&v| widen(v)).collect();
-        Cow::Owned(bytemuck::cast_slice(&widened).to_vec())
-    }
-    let bytes: Cow<'_, [u8]> = match data {
-        DataRef::F32(v) => Cow::Borrowed(bytemuck::cast_slice(v)),
-        DataRef::F16(v) => Cow::Borrowed(bytemuck::cast_slice(v)),
-        DataRef::I32(v) => Cow::Borrowed(bytemuck::cast_slice(v)),
-        DataRef::I64(v) => Cow::Borrowed(bytemuck::cast_slice(v)),
-        DataRef::U32(v) => Cow::Borrowed(bytemuck::cast_slice(v)),
-        DataRef::I8(v) => words(v, i32::from),
-        DataRef::I16(v) => words(v, i32::from),
-        DataRef::U8(v) => words(v, u32::from),
-        DataRef::U16(v) => words(v, u32::from),
-        DataRef::Bool(v) => words(v, u32::from),
+/// Calls `f` with a tensor's bytes as the GPU stores them, in pieces of at most `piece` bytes and whole words, each with its offset.
+pub(super) fn for_each_piece(data: DataRef<'_>, piece: usize, f: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
+    match data {
+        DataRef::F32(v) => as_they_are(bytemuck::cast_slice(v), piece, f),
+        DataRef::F16(v) => as_they_are(bytemuck::cast_slice(v), piece, f),
+        DataRef::I32(v) => as_they_are(bytemuck::cast_slice(v), piece, f),
+        DataRef::I64(v) => as_they_are(bytemuck::cast_slice(v), piece, f),
+        DataRef::U32(v) => as_they_are(bytemuck::cast_slice(v), piece, f),
+        DataRef::I8(v) => widened(v, i32::from, piece, f),
+        DataRef::I16(v) => widened(v, i32::from, piece, f),
+        DataRef::U8(v) => widened(v, u32::from, piece, f),
+        DataRef::U16(v) => widened(v, u32::from, piece, f),
+        DataRef::Bool(v) => widened(v, u32::from, piece, f),
         DataRef::F64(_) | DataRef::U64(_) => unreachable!("plans place no f64 or u64 on the GPU"),
-    };
-    match bytes.len() % 4 {
-        0 => bytes,
-        odd => {
-            let mut padded = bytes.into_owned();
-            padded.resize(padded.len() + 4 - odd, 0);
-            Cow::Owned(padded)
-        }
     }
+}
+
+fn as_they_are(bytes: &[u8], piece: usize, mut f: impl FnMut(usize, &[u8]) -> Result<()>) -> Result<()> {
+    let whole = bytes.len() / 4 * 4;
+    for (index, bytes) in bytes[..whole].chunks(piece).enumerate() {
+        f(index * piece, bytes)?;
+    }
+    // Half a word at the end of an odd number of halves.
+    if whole < bytes.len() {
+        let mut word = [0; 4];
+        word[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+        f(whole, &word)?;
+    }
+    Ok(())
+}
+
+fn widened<T: Copy, U: bytemuck::NoUninit>(
+    values: &[T],
+    widen: impl Fn(T) -> U,
+    piece: usize,
+    mut f: impl FnMut(usize, &[u8]) -> Result<()>,
+) -> Result<()> {
+    let most = piece / size_of::<U>();
+    let mut words = Vec::with_capacity(most.min(values.len()));
+    for (index, values) in values.chunks(most).enumerate() {
+        words.clear();
+        words.extend(values.iter().map(|&value| widen(value)));
+        f(index * most * size_of::<U>(), bytemuck::cast_slice(&words))?;
+    }
+    Ok(())
 }
 
 /// A tensor from the bytes that the GPU stored.
@@ -76,9 +93,16 @@ mod tests {
             Tensor::vector(vec![true, false, true]),
         ];
         for tensor in tensors {
-            let bytes = to_device(tensor.data_ref());
-            assert_eq!(bytes.len() % 4, 0);
-            assert_eq!(from_device(&bytes, tensor.dtype(), tensor.shape()), tensor);
+            for piece in [4, 8, 4096] {
+                let mut stored = vec![];
+                let append = |offset, bytes: &[u8]| {
+                    assert!(offset == stored.len() && bytes.len().is_multiple_of(4) && bytes.len() <= piece);
+                    stored.extend_from_slice(bytes);
+                    Ok(())
+                };
+                for_each_piece(tensor.data_ref(), piece, append).unwrap();
+                assert_eq!(from_device(&stored, tensor.dtype(), tensor.shape()), tensor);
+            }
         }
     }
 }

@@ -54,7 +54,8 @@ impl Graph {
         Ok(Specialized::Graph(graph))
     }
 
-    fn bind_inputs(&self, inputs: &[InputSpec], graph: &mut Graph) -> Result<()> {
+    /// Gives the inputs of `graph`, a clone of this one, their types, or says what does not fit.
+    pub(crate) fn bind_inputs(&self, inputs: &[InputSpec], graph: &mut Graph) -> Result<()> {
         let mut symbols: HashMap<&str, (usize, &str)> = HashMap::new();
         for (&id, spec) in self.inputs.iter().zip(inputs) {
             let declared = self.value(id);

@@ -248,6 +248,18 @@ impl Graph {
         crate::inspect::Parameters::of(self).total()
     }
 
+    /// Drops the elements of constants, of those of more than a kilobyte that are not `kept`; types and shapes stay.
+    pub(crate) fn drop_elements(&mut self, kept: impl Fn(ValueId) -> bool) {
+        for (index, value) in self.values.iter_mut().enumerate() {
+            if let Some(constant) = &mut value.constant
+                && constant.bytes().len() > 1024
+                && !kept(ValueId(index as u32))
+            {
+                *constant = constant.without_elements();
+            }
+        }
+    }
+
     pub(crate) fn add_value(&mut self, value: Value) -> ValueId {
         self.values.push(value);
         ValueId(self.values.len() as u32 - 1)

@@ -257,7 +257,7 @@ mod tests {
         assert!(report.to_string().contains("node `conv1` (Conv, stands for `conv1`, `bn1`) output"), "{report}");
         // Left out, the pass leaves each node to itself.
         let mut whole = network();
-        optimize(&mut whole, Pass::EARLY, &BTreeSet::from([Pass::FoldBatchNorm])).unwrap();
+        optimize(&mut whole, Pass::EARLY, &BTreeSet::from([Pass::FoldAffine])).unwrap();
         let report = report_of(whole, sabotage);
         assert!(report.nodes.iter().all(|node| !node.is_merged()) && report.nodes.len() == 2);
         assert!(report.to_string().contains("node `conv1` (Conv) output"), "{report}");

@@ -45,7 +45,7 @@ impl ReduceFunction {
     }
 
     /// Whether one element alone is its own reduction.
-    fn keeps_one(self) -> bool {
+    pub(crate) fn keeps_one(self) -> bool {
         use ReduceFunction as F;
         matches!(self, F::Mean | F::Sum | F::Max | F::Min | F::Prod | F::LogSumExp)
     }

@@ -1,6 +1,6 @@
 //! Register tiles, shared by the kernels of convolution and matrix products.
 
-use crate::plan::{Part, WORKGROUP_SIZE, part};
+use crate::plan::{Override, Part, WORKGROUP_SIZE, part};
 
 /// A register tile: its header, rows, and columns in vectors of four.
 pub(crate) struct Tile {
@@ -22,6 +22,12 @@ pub(crate) const TILE_HEADERS: &[Part] = &[TILES[0].header, TILES[1].header, TIL
 /// The SIMD width of a software device.
 const SOFTWARE_WORKGROUP: u32 = 8;
 
+/// `tile_vector`, and the override [`ROLLED`].
+pub(crate) const TILE_ROWS: Part = part!("shared/tile_rows.wgsl");
+
+/// Whether the rows of a tile go through one copy of the epilogue: on a software device, whose compiler is slow.
+pub(crate) const ROLLED: Override = Override { name: "ROLLED", values: &[0, 1] };
+
 /// The sizes that a workgroup of a tiled kernel may have.
 pub(crate) const WORKGROUPS: &[u32] = &[SOFTWARE_WORKGROUP, WORKGROUP_SIZE];
 
@@ -31,8 +37,10 @@ pub(crate) fn workgroup_size(software: bool) -> u32 {
 }
 
 impl Tile {
-    /// The tallest tile that so many rows fill at least half, else the lowest.
-    pub fn for_rows(rows: usize) -> &'static Tile {
+    /// The tallest tile that so many rows fill at least half, else the lowest. The registers of a CPU hold no more than eight rows, and
+    /// its compiler takes twice as long for twice as many.
+    pub fn for_rows(rows: usize, software: bool) -> &'static Tile {
+        let rows = if software { rows.min(8) } else { rows };
         const LOWEST: &Tile = &TILES[TILES.len() - 1];
         const ALL: &[Tile] = &TILES;
         ALL.iter().find(|t| t.rows < 2 * rows).unwrap_or(LOWEST)

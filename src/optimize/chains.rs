@@ -1,6 +1,6 @@
 //! What passes that fuse chains of nodes have in common: the one reader of a value, and that reader as a step.
 
-use super::count_uses;
+use super::pattern::Index;
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::{Op, Step};
 use crate::shape::Shape;
@@ -9,8 +9,7 @@ use crate::tensor::DType;
 /// A graph whose nodes are merged into chains.
 pub(super) struct Chains<'a> {
     graph: &'a mut Graph,
-    /// The node that alone reads a value, once.
-    readers: Vec<Option<usize>>,
+    index: Index,
     merged: Vec<bool>,
 }
 
@@ -28,15 +27,9 @@ pub(super) struct Chain {
 
 impl<'a> Chains<'a> {
     pub fn new(graph: &'a mut Graph) -> Self {
-        let uses = count_uses(graph);
-        let mut readers = vec![None; graph.values.len()];
-        for (at, node) in graph.nodes.iter().enumerate() {
-            for id in node.inputs.iter().flatten().filter(|id| uses[id.index()] == 1) {
-                readers[id.index()] = Some(at);
-            }
-        }
+        let index = Index::new(graph);
         let merged = vec![false; graph.nodes.len()];
-        Self { graph, readers, merged }
+        Self { graph, index, merged }
     }
 
     pub fn graph(&self) -> &Graph {
@@ -81,7 +74,7 @@ impl<'a> Chains<'a> {
 
     /// Goes on with the nodes that read what the chain ends in and nobody else reads, while what they become `fits`.
     pub fn extend(&self, chain: &mut Chain, fits: impl Fn(&[Step], &[Option<ValueId>]) -> bool) {
-        while let Some(at) = self.readers[chain.output.index()].filter(|at| self.is_free(*at)) {
+        while let Some(at) = self.index.only_reader(chain.output).filter(|at| self.is_free(*at)) {
             let Some((step, operand)) = self.step(at, chain.output, chain.inputs.len()) else { return };
             let (steps, inputs) = (chain.steps.len(), chain.inputs.len());
             chain.steps.push(step);

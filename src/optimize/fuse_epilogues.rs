@@ -29,35 +29,30 @@ pub(super) fn run(graph: &mut Graph) -> Result<usize> {
 mod tests {
     use crate::graph::{GraphBuilder, ValueId};
     use crate::ops::{Binary, Conv, PRelu, Tolerance, Unary};
-    use crate::optimize::{Pass, testing};
-    use crate::{Comparison, DType, Graph, Tensor};
-
-    fn wave(shape: &[usize], step: f32) -> Tensor {
-        Tensor::of(shape, (0..shape.iter().product()).map(|i: usize| (i as f32 * step).sin()).collect())
-    }
+    use crate::optimize::Pass;
+    use crate::optimize::testing::{after, difference, outputs, same_outputs, title, wave};
+    use crate::{DType, Graph};
 
     /// A network on `x [2, 3, 5, 7]` and `skip [2, 4, 5, 7]`, with `conv` a pointwise convolution of `x` to four channels.
     fn network(build: impl FnOnce(&mut GraphBuilder, ValueId, ValueId) -> ValueId) -> Graph {
         let mut b = GraphBuilder::new("epilogues");
         let x = b.input("x", DType::F32, [2, 3, 5, 7]);
         let skip = b.input("skip", DType::F32, [2, 4, 5, 7]);
-        let w = b.constant("w", wave(&[4, 3, 1, 1], 0.9));
+        let w = b.constant("w", wave([4, 3, 1, 1], 0.9));
         let conv = b.node("conv", Conv::default(), &[x, w]).unwrap();
         let y = build(&mut b, conv, skip);
         b.output("y", y);
         b.finish().unwrap()
     }
 
+    fn inputs() -> [(&'static str, crate::Tensor); 2] {
+        [("x", wave([2, 3, 5, 7], 0.37)), ("skip", wave([2, 4, 5, 7], 0.23))]
+    }
+
     /// The nodes after the pass, as text, having proved that the outputs are unchanged.
     fn fused(graph: &Graph) -> Vec<String> {
-        let (x, skip) = (wave(&[2, 3, 5, 7], 0.37), wave(&[2, 4, 5, 7], 0.23));
-        let inputs = [("x", x.view()), ("skip", skip.view())];
-        let (plain, with) = (testing::outputs(graph, &inputs, Pass::all()), testing::outputs(graph, &inputs, []));
-        for (plain, with) in plain.iter().zip(&with) {
-            let comparison = Comparison::new(with, plain, Tolerance::accumulation(DType::F32));
-            assert!(comparison.passed(), "{comparison}");
-        }
-        testing::late(graph, &inputs, Pass::FuseEpilogues).iter().map(testing::title).collect()
+        same_outputs(graph, &inputs(), Pass::FuseEpilogues, Tolerance::accumulation(DType::F32));
+        after(graph.clone(), Pass::FuseEpilogues).nodes().iter().map(title).collect()
     }
 
     #[test]
@@ -73,7 +68,7 @@ mod tests {
     #[test]
     fn the_first_of_two_convolutions_takes_the_sum() {
         let graph = network(|b, conv, skip| {
-            let w = b.constant("v", wave(&[4, 4, 1, 1], 0.7));
+            let w = b.constant("v", wave([4, 4, 1, 1], 0.7));
             let other = b.node("other", Conv::default(), &[skip, w]).unwrap();
             b.node("sum", Binary::Add, &[conv, other]).unwrap()
         });
@@ -83,7 +78,7 @@ mod tests {
     #[test]
     fn slopes_of_channels() {
         let graph = network(|b, conv, _| {
-            let slope = b.constant("slope", wave(&[4, 1, 1], 0.5));
+            let slope = b.constant("slope", wave([4, 1, 1], 0.5));
             b.node("prelu", PRelu, &[conv, slope]).unwrap()
         });
         assert_eq!(fused(&graph), ["conv: Conv + PRelu [conv, prelu]"]);
@@ -104,7 +99,7 @@ mod tests {
         let sine = network(|b, conv, _| b.node("sin", Unary::Sin, &[conv]).unwrap());
         assert_eq!(fused(&sine).len(), 2);
         let larger = network(|b, conv, _| {
-            let batch = b.constant("batch", wave(&[3, 1, 1, 1, 1], 0.5));
+            let batch = b.constant("batch", wave([3, 1, 1, 1, 1], 0.5));
             b.node("sum", Binary::Add, &[conv, batch]).unwrap()
         });
         assert_eq!(fused(&larger).len(), 2);
@@ -112,10 +107,7 @@ mod tests {
 
     #[test]
     fn a_wrong_step_would_be_seen() {
-        let graph = |op: Unary| network(|b, conv, _| b.node("f", op, &[conv]).unwrap());
-        let (x, skip) = (wave(&[2, 3, 5, 7], 0.37), wave(&[2, 4, 5, 7], 0.23));
-        let inputs = [("x", x.view()), ("skip", skip.view())];
-        let [relu, tanh] = [Unary::Relu, Unary::Tanh].map(|op| testing::outputs(&graph(op), &inputs, []).remove(0));
-        assert!(!Comparison::new(&relu, &tanh, Tolerance::accumulation(DType::F32)).passed());
+        let run = |op: Unary| outputs(&network(|b, conv, _| b.node("f", op, &[conv]).unwrap()), &inputs(), None);
+        assert!(difference(&run(Unary::Relu), &run(Unary::Tanh), Tolerance::accumulation(DType::F32)).is_some());
     }
 }

@@ -3,18 +3,26 @@
 //! Early passes run once, before shapes are known; late ones on the specialised graph, in which every value has a type.
 
 mod chains;
-mod fold_batch_norm;
+mod fold_affine;
 mod fold_constants;
+mod fold_pad;
+mod forward;
 mod fuse_elementwise;
 mod fuse_epilogues;
+mod known;
+mod pattern;
+mod recognize_activations;
+mod recognize_norms;
+mod remove_duplicates;
 mod remove_identities;
+mod remove_no_ops;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Result;
-use crate::graph::{Graph, ValueId};
+use crate::graph::Graph;
 
 macro_rules! passes {
     (
@@ -48,14 +56,24 @@ macro_rules! passes {
 
 passes! {
     early {
-        /// Identity and Dropout: whoever reads the output reads the input instead.
+        /// Identity, Dropout, Cast to the type that a value has: whoever reads the output reads the input instead.
         RemoveIdentities "remove-identities" remove_identities,
         /// Nodes that read constants alone are computed once.
         FoldConstants "fold-constants" fold_constants,
-        /// Convolution, then batch normalization: one convolution.
-        FoldBatchNorm "fold-batch-norm" fold_batch_norm,
+        /// Nodes that compute the same of the same: one of them.
+        RemoveDuplicates "remove-duplicates" remove_duplicates,
+        /// Activations that are written as several nodes: one. Before affine maps are folded, which would tear them apart.
+        RecognizeActivations "recognize-activations" recognize_activations,
+        /// Pad with zeros, then a convolution or an average: the window pads.
+        FoldPad "fold-pad" fold_pad,
+        /// Normalization by constants, scale and shift around a convolution or a matrix product: other weights.
+        FoldAffine "fold-affine" fold_affine,
     }
     late {
+        /// Nodes that change nothing at these shapes, and views of views.
+        RemoveNoOps "remove-no-ops" remove_no_ops,
+        /// Normalizations that are written as means and roots: one node.
+        RecognizeNorms "recognize-norms" recognize_norms,
         /// Activations and residual additions into the convolution, matrix product or normalization before them.
         FuseEpilogues "fuse-epilogues" fuse_epilogues,
         /// Chains of elementwise operators into one.
@@ -110,72 +128,27 @@ pub(crate) fn optimize(graph: &mut Graph, passes: &[Pass], without: &BTreeSet<Pa
         graph.remove_dead_nodes();
         reports.push(PassReport { pass, changes, nodes_before, nodes_after: graph.nodes.len() });
     }
+    drop_unread_constants(graph);
     Ok(reports)
 }
 
-/// How many nodes and graph outputs read each value.
-fn count_uses(graph: &Graph) -> Vec<usize> {
-    let mut uses = vec![0; graph.values.len()];
-    let reads = graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&graph.outputs);
-    reads.for_each(|id| uses[id.index()] += 1);
-    uses
-}
-
-/// The position of the node that writes each value.
-fn producers(graph: &Graph) -> Vec<Option<usize>> {
-    let mut producers = vec![None; graph.values.len()];
-    for (at, node) in graph.nodes.iter().enumerate() {
-        for id in node.outputs.iter().flatten() {
-            producers[id.index()] = Some(at);
-        }
-    }
-    producers
-}
-
-/// Has every node read `to` where it read `from`, and says how many inputs changed.
-fn replace_uses(graph: &mut Graph, from: ValueId, to: ValueId) -> usize {
-    let mut changed = 0;
-    for input in graph.nodes.iter_mut().flat_map(|n| &mut n.inputs) {
-        if *input == Some(from) {
-            *input = Some(to);
-            changed += 1;
-        }
-    }
-    changed
+/// Lets go of the elements of constants that no node reads any more: weights that were folded into others.
+fn drop_unread_constants(graph: &mut Graph) {
+    let mut read = vec![false; graph.values.len()];
+    graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&graph.outputs).for_each(|id| read[id.index()] = true);
+    graph.values.iter_mut().zip(read).filter(|(_, read)| !read).for_each(|(value, _)| value.constant = None);
 }
 
 /// What the tests of the passes share.
 #[cfg(test)]
-mod testing {
+mod testing;
+
+#[cfg(test)]
+mod random;
+
+#[cfg(test)]
+mod tests {
     use super::*;
-    use crate::graph::Node;
-    use crate::tensor::Tensor;
-    use crate::{CompileOptions, Device, TensorView};
-
-    /// The graph after the passes that run before shapes are known, up to and including `pass`.
-    pub fn after(mut graph: Graph, pass: Pass) -> Graph {
-        let passes: Vec<Pass> = Pass::all().filter(|p| *p <= pass).collect();
-        optimize(&mut graph, &passes, &BTreeSet::new()).unwrap();
-        graph
-    }
-
-    /// The outputs on the CPU device, without these passes.
-    pub fn outputs(graph: &Graph, inputs: &[(&str, TensorView<'_>)], without: impl IntoIterator<Item = Pass>) -> Vec<Tensor> {
-        let session = Device::cpu().compile_with(graph.clone(), CompileOptions::new().without(without)).unwrap();
-        session.run(inputs).unwrap().into_tensors()
-    }
-
-    /// The nodes of the specialised graph after the late passes up to and including `pass`.
-    pub fn late(graph: &Graph, inputs: &[(&str, TensorView<'_>)], pass: Pass) -> Vec<Node> {
-        let without = Pass::LATE.iter().copied().filter(|p| *p > pass);
-        let session = Device::cpu().compile_with(graph.clone(), CompileOptions::new().without(without)).unwrap();
-        session.plans_for(inputs).unwrap()[0].graph.nodes().to_vec()
-    }
-
-    /// A node's name, what it computes, and what it stands for: `conv: Conv + Relu [conv, relu]`.
-    pub fn title(node: &Node) -> String {
-        format!("{}: {} [{}]", node.name, node.op, node.origins.join(", "))
-    }
 
     #[test]
     fn passes_have_names_of_their_own() {

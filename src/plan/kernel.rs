@@ -1,6 +1,7 @@
 //! Kernels and their variants as plain data: what the shader files declare, said once on the host.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use crate::tensor::DType;
 
@@ -253,8 +254,16 @@ impl PartialEq for Kernel {
     }
 }
 
-/// One concrete shader: a kernel with its types, tile and overrides chosen.
-#[derive(Clone, PartialEq, Debug)]
+impl Eq for Kernel {}
+
+impl Hash for Kernel {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+/// One concrete shader: a kernel with its types, tile and overrides chosen. Equal variants are one pipeline.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Variant {
     /// The kernel.
     pub kernel: &'static Kernel,
@@ -298,11 +307,6 @@ impl Variant {
         let epilogue = self.epilogue.iter().filter(|_| self.kernel.has_epilogue());
         let values = self.overrides.iter().chain(epilogue).copied().chain(self.kernel.in_place.map(|_| u32::from(self.in_place)));
         self.kernel.override_names().into_iter().zip(values.map(f64::from)).collect()
-    }
-
-    /// A text that is the same for equal variants only: `max_pool f32 WORKGROUP_SIZE=64`.
-    pub fn key(&self) -> String {
-        self.to_string()
     }
 
     /// Whether the kernel declares this combination, so that the shader tests cover it.

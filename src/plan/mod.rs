@@ -8,7 +8,9 @@ mod layout;
 mod lower;
 mod memory;
 mod packing;
+mod submissions;
 
+use std::collections::HashSet;
 use std::fmt;
 
 pub(crate) use kernel::{ANY_ELEMENT, FLOAT_ELEMENT, HOLD_DENSE, HOLD_PER_CHANNEL, INDEX, WORKGROUP_SIZE, params, part};
@@ -20,6 +22,7 @@ pub use kernels::KERNELS;
 pub(crate) use layout::{Collapsed, collapse, dims_array, element_count, workgroups_1d};
 pub use lower::{LowerOptions, lower};
 pub use packing::Packing;
+pub use submissions::Pace;
 
 use crate::graph::{Graph, NodeId, TensorType, ValueId};
 use crate::ops::Operands;
@@ -147,7 +150,7 @@ pub struct Dispatch<B> {
 /// A constant on the GPU.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Weight {
-    /// The elements as the graph has them.
+    /// The elements as the graph has them; type and shape only where host copies were dropped.
     pub tensor: Tensor,
     /// How they are reordered for the kernel.
     pub packing: Packing,
@@ -254,6 +257,20 @@ impl Plan {
             Placed::Cpu(reason) => Some((node, reason.as_str())),
             _ => None,
         })
+    }
+
+    /// Drops the elements of constants that nothing on the host reads in a run. Types and shapes stay.
+    pub(crate) fn drop_host_weights(&mut self) {
+        let mut kept: HashSet<ValueId> = self.graph.outputs().iter().copied().collect();
+        for step in &self.steps {
+            if let Step::Host { node } = step {
+                kept.extend(self.graph.node(*node).inputs.iter().flatten());
+            }
+        }
+        self.graph.drop_elements(|value| kept.contains(&value));
+        for weight in &mut self.weights {
+            weight.tensor = weight.tensor.without_elements();
+        }
     }
 
     /// The sum of the planned buffers in bytes: peak activation memory on the GPU.

@@ -1,26 +1,27 @@
 //! A compiled network: plans per input shape, runs, encoded runs, verification.
 
 mod options;
+mod prepare;
+mod run_all;
 mod stages;
 
 use std::ops::Index;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::cpu;
 use crate::device::Device;
 use crate::error::{Error, Result};
-use crate::gpu::{Program, Trace, Wait, WeightStore};
-use crate::graph::{Graph, InputSpec, Specialized, TensorType, ValueId};
+use crate::gpu::{Trace, Wait, WeightStore};
+use crate::graph::{Graph, InputSpec, TensorType, ValueId};
 use crate::inspect::{Verifier, VerifyReport};
 use crate::optimize::{self, Pass, PassReport};
-use crate::plan::{self, LowerOptions, Plan};
+use crate::plan::Plan;
 use crate::tensor::{Tensor, TensorView};
 
 pub use options::CompileOptions;
+use prepare::{Outcome, Prepared, Ready};
+pub use run_all::RunAll;
 use stages::Stages;
-
-/// So many shapes keep their plans and buffers; the least recently used goes first.
-const CACHED_PLANS: usize = 16;
 
 /// A network compiled for a device. Send and Sync: runs may overlap.
 pub struct Session {
@@ -29,30 +30,11 @@ pub struct Session {
     options: CompileOptions,
     /// What the early passes did.
     passes: Vec<PassReport>,
+    /// Whether graph and plan have lost the elements of their weights.
+    dropped_weights: bool,
     weights: WeightStore,
     prepared: Mutex<Vec<(Vec<InputSpec>, Arc<Prepared>)>>,
     stages: OnceLock<Arc<Stages>>,
-}
-
-/// What runs these inputs.
-enum Ready {
-    Plan(Arc<Prepared>),
-    Stages(Arc<Stages>),
-}
-
-/// What a graph is for some inputs.
-enum Outcome {
-    Graph(Vec<InputSpec>, Graph),
-    /// Shapes depend on the elements of inputs, which are not at hand.
-    Unknown,
-    /// Shapes depend on this value, which nodes compute.
-    Computed(ValueId),
-}
-
-/// A plan, and on the GPU what runs it.
-struct Prepared {
-    plan: Arc<Plan>,
-    program: Option<Program>,
 }
 
 /// A value on the GPU that the caller owns, for [`Session::encode`].
@@ -111,12 +93,20 @@ impl Session {
         graph.check()?;
         let passes = optimize::optimize(&mut graph, Pass::EARLY, &options.without)?;
         let (weights, prepared) = (WeightStore::default(), Mutex::default());
-        let session = Self { device, graph, options, passes, weights, prepared, stages: OnceLock::new() };
+        let mut session = Self { device, graph, options, passes, dropped_weights: false, weights, prepared, stages: OnceLock::new() };
         let fixed: Option<Vec<_>> = session.graph.inputs().iter().map(|id| session.graph.value(*id).ty.clone()).collect();
         if let Some(types) = fixed {
             let specs = types.into_iter().map(|ty| InputSpec { ty, value: None }).collect();
             match session.specialize(specs, None)? {
-                Outcome::Graph(specs, graph) => drop(session.prepare(specs, graph)?),
+                Outcome::Graph(specs, graph) => {
+                    let drops = session.options.drop_host_weights && session.device.context().is_some();
+                    session.prepare(specs, graph, drops)?;
+                    if drops {
+                        session.graph.drop_elements(|_| false);
+                        session.weights.forget();
+                        session.dropped_weights = true;
+                    }
+                }
                 _ => log::debug!("shapes depend on elements: the plan waits for the first run"),
             }
         }
@@ -151,6 +141,11 @@ impl Session {
     /// As [`Session::run`].
     pub async fn run_async(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<Outputs> {
         Ok(self.named(self.run_ordered(&self.order(inputs)?, Wait::InBackground).await?))
+    }
+
+    async fn run_owned(&self, inputs: Vec<Tensor>) -> Result<Outputs> {
+        let views: Vec<_> = inputs.iter().map(Tensor::view).collect();
+        Ok(self.named(self.run_ordered(&views, Wait::InBackground).await?))
     }
 
     fn named(&self, tensors: Vec<Tensor>) -> Outputs {
@@ -232,12 +227,15 @@ impl Session {
     /// Runs the network here and every node on the reference, on the inputs that the node had here, and compares.
     ///
     /// # Errors
-    /// As [`Session::run`]. A node that differs is no error: see [`VerifyReport::first_failure`].
+    /// As [`Session::run`], and [`Error::WeightsDropped`]. A node that differs is no error: see [`VerifyReport::first_failure`].
     pub fn verify(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<VerifyReport> {
         Ok(self.verify_ordered(&self.order(inputs)?)?.0)
     }
 
     fn verify_ordered(&self, views: &[TensorView<'_>]) -> Result<(VerifyReport, Vec<Tensor>)> {
+        if self.dropped_weights {
+            return Err(Error::WeightsDropped(self.graph.name().into()));
+        }
         match self.ready_for(views)? {
             Ready::Plan(prepared) => {
                 let mut verifier = Verifier::new(&prepared.plan, views);
@@ -309,86 +307,6 @@ impl Session {
             }
         }
         Ok(ordered)
-    }
-
-    fn ready_for(&self, views: &[TensorView<'_>]) -> Result<Ready> {
-        if let Some(stages) = self.stages.get() {
-            return Ok(Ready::Stages(stages.clone()));
-        }
-        let types: Vec<_> = views.iter().map(|v| TensorType::new(v.dtype(), v.shape())).collect();
-        let same = |spec: &InputSpec, view: &TensorView<'_>| spec.value.as_ref().is_none_or(|v| v.bytes() == view.bytes());
-        if let Some(found) =
-            self.cached(|specs| specs.iter().map(|s| &s.ty).eq(&types) && specs.iter().zip(views).all(|(spec, view)| same(spec, view)))
-        {
-            return Ok(Ready::Plan(found));
-        }
-        let specs = types.into_iter().map(|ty| InputSpec { ty, value: None }).collect();
-        match self.specialize(specs, Some(views))? {
-            Outcome::Graph(specs, graph) => Ok(Ready::Plan(self.prepare(specs, graph)?)),
-            Outcome::Computed(value) => {
-                let stages = Arc::new(Stages::new(self, value)?);
-                Ok(Ready::Stages(self.stages.get_or_init(|| stages).clone()))
-            }
-            Outcome::Unknown => unreachable!("the elements of inputs are at hand"),
-        }
-    }
-
-    fn prepared_for_types(&self, inputs: &[(&str, TensorType)]) -> Result<Arc<Prepared>> {
-        let types = self.matched(inputs.to_vec())?;
-        if let Some(found) = self.cached(|specs| specs.iter().map(|s| (&s.ty, s.value.is_none())).eq(types.iter().map(|t| (t, true)))) {
-            return Ok(found);
-        }
-        let specs = types.into_iter().map(|ty| InputSpec { ty, value: None }).collect();
-        match self.specialize(specs, None)? {
-            Outcome::Graph(specs, graph) => self.prepare(specs, graph),
-            _ => Err(Error::NeedsElements(self.graph.name().into())),
-        }
-    }
-
-    fn cached(&self, matches: impl Fn(&[InputSpec]) -> bool) -> Option<Arc<Prepared>> {
-        let mut prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = prepared.iter().position(|(specs, _)| matches(specs))?;
-        prepared[..=at].rotate_right(1);
-        Some(prepared[0].1.clone())
-    }
-
-    /// The graph for these inputs, with the values that shapes depend on taken from `views`.
-    fn specialize(&self, mut specs: Vec<InputSpec>, views: Option<&[TensorView<'_>]>) -> Result<Outcome> {
-        loop {
-            match (self.graph.specialize(&specs)?, views) {
-                (Specialized::Graph(graph), _) => return Ok(Outcome::Graph(specs, graph)),
-                (Specialized::NeedsRun(value), _) => return Ok(Outcome::Computed(value)),
-                (Specialized::NeedsValues(_), None) => return Ok(Outcome::Unknown),
-                (Specialized::NeedsValues(needed), Some(views)) => {
-                    for at in needed {
-                        specs[at].value = Some(views[at].to_tensor());
-                    }
-                }
-            }
-        }
-    }
-
-    fn prepare(&self, specs: Vec<InputSpec>, mut graph: Graph) -> Result<Arc<Prepared>> {
-        let context = self.device.context();
-        let options = LowerOptions { strict: self.options.strict, kernel: self.options.kernel.clone(), ..LowerOptions::default() };
-        let late = optimize::optimize(&mut graph, Pass::LATE, &self.options.without)?;
-        let mut plan = plan::lower(graph, context.map(|c| c.capabilities()), &options)?;
-        plan.passes = [self.passes.clone(), late].concat();
-        let plan = Arc::new(plan);
-        let program = match context {
-            Some(context) => {
-                for (node, reason) in plan.host_nodes() {
-                    log::warn!("node `{}` ({}) runs on the CPU: {reason}", node.name, node.op.name());
-                }
-                Some(Program::new(context, plan.clone(), &self.weights, self.options.debug_memory)?)
-            }
-            None => None,
-        };
-        let prepared = Arc::new(Prepared { plan, program });
-        let mut cache = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.insert(0, (specs, prepared.clone()));
-        cache.truncate(CACHED_PLANS);
-        Ok(prepared)
     }
 }
 

@@ -14,6 +14,10 @@ pub struct CompileOptions {
     pub kernel: Option<String>,
     /// Passes of the optimiser to leave out.
     pub without: BTreeSet<Pass>,
+    /// On a GPU, drop the host's copies of the weights once they are uploaded, if the shapes of all inputs are fixed: a network that
+    /// is planned again for other shapes reads them again. [`Session::verify`](crate::Session::verify) is an error then, and constants
+    /// of [`Session::graph`](crate::Session::graph) and of the plan have type and shape only. A clone of the graph keeps its own.
+    pub drop_host_weights: bool,
     /// Poison buffers with NaN before every run and check guard words after it. Slow; for tests and for hunting bugs.
     pub debug_memory: bool,
 }
@@ -39,6 +43,12 @@ impl CompileOptions {
     /// Adds to [`CompileOptions::without`]; all of them with [`Pass::all`].
     pub fn without(mut self, passes: impl IntoIterator<Item = Pass>) -> Self {
         self.without.extend(passes);
+        self
+    }
+
+    /// Sets [`CompileOptions::drop_host_weights`].
+    pub fn drop_host_weights(mut self, drop: bool) -> Self {
+        self.drop_host_weights = drop;
         self
     }
 

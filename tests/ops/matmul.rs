@@ -67,6 +67,34 @@ fn a_constant_on_the_left() {
 }
 
 #[test]
+fn a_bias_for_each_column() {
+    // One matrix on the right, one for each on the left, batches of both; around the tiles.
+    for (a, b) in [
+        (&[1, 9][..], &[9, 10][..]),
+        (&[9], &[9, 10]),
+        (&[7, 33], &[33, 12]),
+        (&[2, 3, 5, 6], &[6, 7]),
+        (&[3, 2, 5, 6], &[2, 6, 9]),
+        (&[2, 1, 4, 1, 2, 6], &[3, 1, 5, 6, 4]),
+    ] {
+        let n = b[b.len() - 1];
+        let inputs = || case(MatMul).runtime(random(1, a, -1.0..1.0));
+        inputs().constant(random(2, b, -1.0..1.0)).constant(random(3, [n], -9.0..9.0)).check();
+        inputs().runtime(random(2, b, -1.0..1.0)).runtime(random(3, [n], -9.0..9.0)).check();
+        let half = |seed, shape: &[usize]| to_f16(&random(seed, shape, -1.0..1.0));
+        case(MatMul).runtime(half(1, a)).constant(half(2, b)).constant(half(3, &[n])).check();
+    }
+    let integer = |seed, shape: &[usize]| to_dtype(&random(seed, shape, -99.0..99.0), DType::I32);
+    case(MatMul).runtime(integer(1, &[2, 3, 7])).runtime(integer(2, &[2, 7, 4])).runtime(integer(3, &[4])).check();
+    let bad = |b: &[usize], bias: &[usize]| {
+        case(MatMul).runtime(random(1, [2, 5, 6], 0.0..1.0)).runtime(random(2, b, 0.0..1.0)).runtime(random(3, bias, 0.0..1.0))
+    };
+    bad(&[6, 7], &[6]).fails_with("bias has shape [6]");
+    bad(&[6, 7], &[1, 7]).fails_with("bias has shape [1,7]");
+    bad(&[6], &[1]).fails_with("bias has shape [1]");
+}
+
+#[test]
 fn gemm_in_all_transpositions() {
     for (transpose_a, a) in [(false, [5, 7]), (true, [7, 5])] {
         for (transpose_b, b) in [(false, [7, 6]), (true, [6, 7])] {

@@ -9,16 +9,24 @@ use std::sync::OnceLock;
 
 use macula::ops::Op;
 use macula::plan::{Placed, Plan};
-use macula::{Comparison, CompileOptions, DType, Device, Error, Graph, GraphBuilder, Shape, Tensor};
+use macula::{CacheFolder, Comparison, CompileOptions, DType, Device, DeviceOptions, Error, Graph, GraphBuilder, Shape, Tensor};
 
 /// The GPU that tests run on: `MACULA_DEVICE`, or the best adapter, a software one included.
 pub fn gpu() -> &'static Device {
     static GPU: OnceLock<Device> = OnceLock::new();
     GPU.get_or_init(|| {
         let name = std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into());
-        Device::from_name(&name)
+        // What runs of the tests before have compiled is no concern of this one.
+        Device::from_name_with(&name, &DeviceOptions::new().cache(CacheFolder::Off))
             .unwrap_or_else(|error| panic!("{error}\nThe tests need a Vulkan driver: run tools/test.sh, which installs one."))
     })
+}
+
+/// A program's own device with just WebGPU's default limits.
+pub fn own_device() -> (wgpu::Device, wgpu::Queue) {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions::default())).unwrap();
+    pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap()
 }
 
 /// Seeded uniform values (SplitMix64), the same on every machine.

@@ -52,7 +52,7 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
             .map_err(|e| Failure::failed(format!("{}: cannot be made a directory for outputs: {e}", directory.display())))?;
     }
     let device = args.device.open()?;
-    let session = args.device.compile(&device, model.graph)?;
+    let session = args.device.compile_to_run(&device, model.graph)?;
     let views: Vec<(&str, TensorView<'_>)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
     let start = Instant::now();
     let outputs = session.run(&views)?;

@@ -104,8 +104,7 @@ fn advice(check: &NodeCheck, file: &Graph, passes: impl Iterator<Item = Pass>) -
         None => format!("`{origin}`"),
     };
     let parts: Vec<String> = check.origins.iter().map(part).collect();
-    // These two merge nothing.
-    let merging: BTreeSet<Pass> = passes.filter(|pass| !matches!(pass, Pass::RemoveIdentities | Pass::FoldConstants)).collect();
+    let merging: BTreeSet<Pass> = passes.filter(|pass| *pass != Pass::FoldConstants).collect();
     let flags: Vec<String> = merging.iter().map(|pass| format!("--without-pass {pass}")).collect();
     let tell = match flags.len() {
         0 => "the optimiser has merged them".to_owned(),
@@ -214,6 +213,6 @@ mod tests {
         assert_eq!(as_json(check, &file)["origins"][1], json!({ "name": "bn1", "op": "BatchNormalization" }));
         let text = advice(check, &file, Pass::all());
         assert!(text.starts_with("`conv1` stands for `conv1` (Conv), `bn1` (BatchNormalization) of the file; "), "{text}");
-        assert!(text.contains("--without-pass fold-batch-norm") && !text.contains("fold-constants"), "{text}");
+        assert!(text.contains("--without-pass fold-affine") && !text.contains("fold-constants"), "{text}");
     }
 }

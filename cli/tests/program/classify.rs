@@ -74,6 +74,22 @@ fn a_model_without_labels_numbers_its_classes() {
     assert!(json[0]["top"][0]["label"].is_null());
 }
 
+#[test]
+fn without_a_cache_nothing_is_written() {
+    if !has_gpu() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let folder = scratch.path("cache");
+    let arguments = ["classify", "--device", "gpu", "--cache-dir", &folder];
+    let run = macula(arguments.iter().chain(&["--no-cache"])).ok();
+    assert!(!std::path::Path::new(&folder).exists(), "{folder}");
+    assert!(run.stdout.lines().last().unwrap().contains(" pipelines)"), "{}", run.stdout);
+    // What cannot be a folder is no error.
+    let run = macula(["classify", "--device", "gpu", "--json", "--cache-dir", &scratch.file("file", "")]).ok();
+    assert_eq!(run.json()[0]["top"][0]["label"], "cat");
+}
+
 /// SqueezeNet's published answers, with Caffe's preprocessing.
 fn squeezenet_knows_its_pictures(device: &str) {
     let (Some(model), Some(labels), Some(images)) =

@@ -16,11 +16,12 @@ fn the_table_has_layers_sums_and_passes() {
         "here f32[1,10]",
         "Conv + BatchNormalization + Relu",
         "layers from 31 nodes of the file, 611,882 parameters",
-        "fold-batch-norm    31 → 23        8",
         "on the CPU",
     ] {
         assert!(run.stdout.contains(what), "no `{what}` in\n{}", run.stdout);
     }
+    let fold: Vec<_> = run.stdout.lines().find(|line| line.starts_with("fold-affine")).unwrap().split_whitespace().collect();
+    assert_eq!(fold, ["fold-affine", "31", "→", "23", "8"]);
     let conv = run.stdout.lines().find(|line| line.starts_with("/res1/a/a.0/Conv")).unwrap();
     let cells: Vec<&str> = conv.split_whitespace().collect();
     let from = cells.iter().position(|cell| *cell == "[1,64,16,16]").unwrap();
@@ -85,8 +86,8 @@ fn json_has_every_documented_field() {
     assert_eq!(last["receptive_field"]["stride"], json!([null, null]));
     let sum = |name: &str| layers.iter().map(|layer| layer[name].as_u64().unwrap()).sum::<u64>();
     assert_eq!((json!(sum("flops")), json!(sum("parameters"))), (json["totals"]["flops"].clone(), json["totals"]["parameters"].clone()));
-    let fold = json["passes"].as_array().unwrap().iter().find(|pass| pass["pass"] == "fold-batch-norm").unwrap();
-    assert_eq!(fold, &json!({ "pass": "fold-batch-norm", "changes": 8, "nodes_before": 31, "nodes_after": 23 }));
+    let fold = json["passes"].as_array().unwrap().iter().find(|pass| pass["pass"] == "fold-affine").unwrap();
+    assert_eq!(fold, &json!({ "pass": "fold-affine", "changes": 8, "nodes_before": 31, "nodes_after": 23 }));
     // The help names every field.
     let help = macula(["inspect", "--help"]).ok().stdout;
     let named = |object: &Value, prefix: &str| {
@@ -105,14 +106,14 @@ fn json_has_every_documented_field() {
 
 #[test]
 fn batches_and_passes_change_what_runs_and_not_the_parameters() {
-    let (one, four, whole) = (inspected(&[]), inspected(&["--batch", "4"]), inspected(&["--without-pass", "fold-batch-norm"]));
+    let (one, four, whole) = (inspected(&[]), inspected(&["--batch", "4"]), inspected(&["--without-pass", "fold-affine"]));
     assert_eq!(four["inputs"][0]["type"], "f32[4,3,32,32]");
     let flops = |json: &Value| json["totals"]["flops"].as_u64().unwrap();
     assert!(flops(&four) > 3 * flops(&one) && flops(&four) <= 4 * flops(&one));
     let layers = |json: &Value| json["layers"].as_array().unwrap().len();
     assert!(flops(&whole) > flops(&one) && layers(&whole) > layers(&one));
     assert!([&four, &whole].iter().all(|json| json["totals"]["parameters"] == 611_882));
-    assert!(whole["passes"].as_array().unwrap().iter().all(|pass| pass["pass"] != "fold-batch-norm"));
+    assert!(whole["passes"].as_array().unwrap().iter().all(|pass| pass["pass"] != "fold-affine"));
 }
 
 /// What follows a name and an equals sign in Graphviz's language, or an edge: quotes balanced, statements ended.

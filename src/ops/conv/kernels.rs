@@ -1,7 +1,7 @@
 //! The kernels of convolution, its transpose and its relatives, as data.
 
 use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
-use crate::ops::tile::{TILE_HEADERS, WORKGROUPS};
+use crate::ops::tile::{ROLLED, TILE_HEADERS, TILE_ROWS, WORKGROUPS};
 use crate::plan::{Access, FLOAT_ELEMENT, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
 
 /// Output rows of a depthwise invocation where reads cost more than lanes: a GPU rather has more invocations.
@@ -24,10 +24,10 @@ params! {
 pub(crate) static POINTWISE: Kernel = Kernel {
     name: "conv2d_pointwise",
     body: part!("conv2d_pointwise.wgsl"),
-    parts: &[],
+    parts: &[TILE_ROWS],
     types: &[FLOAT_ELEMENT],
     tiles: TILE_HEADERS,
-    overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
+    overrides: &[HAS_BIAS, ROLLED, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: PointwiseParams::LAYOUT,
     bindings: BINDINGS,
     epilogue: VECTOR_EPILOGUE,
@@ -65,10 +65,10 @@ params! {
 pub(crate) static IMPLICIT_GEMM: Kernel = Kernel {
     name: "conv2d_implicit_gemm",
     body: part!("conv2d_implicit_gemm.wgsl"),
-    parts: &[],
+    parts: &[TILE_ROWS],
     types: &[FLOAT_ELEMENT],
     tiles: TILE_HEADERS,
-    overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
+    overrides: &[HAS_BIAS, ROLLED, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: ImplicitGemmParams::LAYOUT,
     bindings: BINDINGS,
     epilogue: ELEMENT_EPILOGUE,
@@ -186,10 +186,10 @@ params! {
 pub(crate) static TRANSPOSE_TILED: Kernel = Kernel {
     name: "conv_transpose_implicit_gemm",
     body: part!("conv_transpose_implicit_gemm.wgsl"),
-    parts: &[],
+    parts: &[TILE_ROWS],
     types: &[FLOAT_ELEMENT],
     tiles: TILE_HEADERS,
-    overrides: &[HAS_BIAS, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
+    overrides: &[HAS_BIAS, ROLLED, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: TransposeTiledParams::LAYOUT,
     bindings: BINDINGS,
     epilogue: ELEMENT_EPILOGUE,

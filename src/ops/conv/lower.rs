@@ -129,7 +129,7 @@ impl Lowerer {
 
     /// The tile for a group's output channels.
     fn tile(&self) -> &'static Tile {
-        Tile::for_rows(self.convolution.out_channels)
+        Tile::for_rows(self.convolution.out_channels, self.software)
     }
 
     fn workgroup_size(&self) -> u32 {
@@ -177,7 +177,7 @@ impl Lowerer {
             vectors: vectors as u32,
             weight_vectors: weight_vectors as u32,
         };
-        let variant = self.variant(&POINTWISE, Some(tile), vec![self.has_bias(), self.workgroup_size()]);
+        let variant = self.variant(&POINTWISE, Some(tile), vec![self.has_bias(), self.software.into(), self.workgroup_size()]);
         let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
         Lowering::single(variant, &params, bindings, self.matrix_workgroups(tile, vectors))
     }
@@ -216,7 +216,7 @@ impl Lowerer {
             groups: c.groups as u32,
             weight_vectors: weight_vectors as u32,
         };
-        let variant = self.variant(&IMPLICIT_GEMM, Some(tile), vec![self.has_bias(), self.workgroup_size()]);
+        let variant = self.variant(&IMPLICIT_GEMM, Some(tile), vec![self.has_bias(), self.software.into(), self.workgroup_size()]);
         let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
         let mut workgroups = self.matrix_workgroups(tile, (out_height * out_width).div_ceil(4) as usize);
         workgroups[2] = workgroups[2].saturating_mul(out_depth);

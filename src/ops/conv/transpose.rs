@@ -250,7 +250,7 @@ fn bias(context: &LowerContext<'_>) -> (u32, Arg) {
 
 fn tiled(c: &Convolution, elem: Elem, context: &LowerContext<'_>) -> Lowering {
     let place = &c.place;
-    let tile = Tile::for_rows(c.out_channels);
+    let tile = Tile::for_rows(c.out_channels, context.capabilities.software);
     let workgroup = workgroup_size(context.capabilities.software);
     let [in_depth, in_height, in_width] = place.input.map(|n| n as u32);
     let [out_depth, out_height, out_width] = place.output.map(|n| n as u32);
@@ -295,7 +295,8 @@ fn tiled(c: &Convolution, elem: Elem, context: &LowerContext<'_>) -> Lowering {
         pixels.div_ceil(4 * workgroup as usize * tile.vectors),
         [c.groups, place.output[0], phases_y, phases_x].into_iter().fold(c.batch, usize::saturating_mul),
     ];
-    let variant = Variant::new(&TRANSPOSE_TILED, vec![elem], Some(tile.header), vec![has_bias, workgroup]);
+    let variant =
+        Variant::new(&TRANSPOSE_TILED, vec![elem], Some(tile.header), vec![has_bias, context.capabilities.software.into(), workgroup]);
     let bindings = vec![Arg::Input(0), Arg::Packed(1, packing), bias, Arg::Output(0)];
     Lowering::single(variant, &params, bindings, workgroups.map(|n| n.min(u32::MAX as usize) as u32))
 }

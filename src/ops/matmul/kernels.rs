@@ -1,7 +1,7 @@
 //! The kernels of matrix products, as data.
 
 use crate::ops::fused::ELEMENT_EPILOGUE;
-use crate::ops::tile::{TILE_HEADERS, WORKGROUPS};
+use crate::ops::tile::{ROLLED, TILE_HEADERS, TILE_ROWS, WORKGROUPS};
 use crate::plan::{ANY_ELEMENT, Access, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
 
 /// `batch_offset`
@@ -37,10 +37,10 @@ params! {
 pub(crate) static TILED: Kernel = Kernel {
     name: "matmul",
     body: part!("matmul.wgsl"),
-    parts: &[BATCH],
+    parts: &[BATCH, TILE_ROWS],
     types: &[ANY_ELEMENT],
     tiles: TILE_HEADERS,
-    overrides: &[HAS_C, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
+    overrides: &[HAS_C, ROLLED, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: RowParams::LAYOUT,
     bindings: BINDINGS,
     epilogue: ELEMENT_EPILOGUE,

@@ -34,7 +34,7 @@ pub(crate) fn lower_product(product: &Product, context: &LowerContext<'_>) -> Re
     lowerer.candidates()
 }
 
-/// A batch of products with one `B` is one product with more rows, where `A` is dense.
+/// A batch of products with one `B`, and one row of addends, is one product with more rows, where `A` is dense.
 fn merge_batch_into_rows(product: &Product) -> Product {
     let mut merged = product.clone();
     let dense = product.batch.iter().rev().zip(product.a.batch.iter().rev());
@@ -46,7 +46,8 @@ fn merge_batch_into_rows(product: &Product) -> Product {
             expected *= extent;
             fits
         });
-    if a_is_dense && product.c.is_none() && product.b.batch.iter().all(|&s| s == 0) {
+    let one_addend = product.c.is_none_or(|[row, _]| row == 0);
+    if a_is_dense && one_addend && product.b.batch.iter().all(|&s| s == 0) {
         merged.rows = product.batch.iter().product::<usize>() * product.rows;
         merged.batch.clear();
         merged.a.batch.clear();
@@ -221,13 +222,11 @@ impl Lowerer<'_> {
     fn tiled(&self, columns: &Columns) -> Dispatch<Arg> {
         let p = &self.product;
         let workgroup = workgroup_size(self.software());
-        // The registers of a CPU hold no more than eight rows; a GPU's lanes would idle over the second vector of a short row.
-        let tile = match self.software() {
-            true => Tile::for_rows(p.rows.min(8)),
-            false if columns.vectors() <= workgroup as usize => Tile::for_rows(1),
-            false => Tile::for_rows(p.rows),
-        };
-        let variant = Variant::new(&TILED, vec![self.elem], Some(tile.header), vec![p.c.is_some().into(), workgroup]);
+        // A GPU's lanes would idle over the second vector of a short row.
+        let rows = if !self.software() && columns.vectors() <= workgroup as usize { 1 } else { p.rows };
+        let tile = Tile::for_rows(rows, self.software());
+        let variant =
+            Variant::new(&TILED, vec![self.elem], Some(tile.header), vec![p.c.is_some().into(), self.software().into(), workgroup]);
         let blocks = columns.vectors().div_ceil(workgroup as usize * tile.vectors);
         let workgroups = [p.rows.div_ceil(tile.rows), blocks, self.batches()].map(|n| n as u32);
         let params = bytemuck::bytes_of(&self.row_params(columns)).to_vec();

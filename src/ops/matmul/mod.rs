@@ -37,7 +37,8 @@ impl Default for Gemm {
     }
 }
 
-/// `MatMul`: NumPy's `matmul`, leading axes broadcast. Inputs `[…, M, K]`, `[…, K, N]`. Source: ONNX `MatMul`, opset 13.
+/// `MatMul`: NumPy's `matmul`, leading axes broadcast, plus a bias. Inputs `[…, M, K]`, `[…, K, N]`, optional `bias [N]`, which no file
+/// has: the optimiser makes it of an `Add`. Source: ONNX `MatMul`, opset 13.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct MatMul;
 
@@ -151,6 +152,22 @@ impl MatMul {
         let product = Product { batch: batch.to_vec(), rows, columns, inner, a: a_strides, b: b_strides, c: None, alpha: 1.0, beta: 1.0 };
         Ok((product, output.into()))
     }
+
+    /// [`MatMul::product`] plus a bias.
+    pub(crate) fn product_and_bias(a: &Shape, b: &Shape, bias: Option<&Shape>) -> Result<(Product, Shape), OpError> {
+        let (mut product, shape) = Self::product(a, b)?;
+        let Some(bias) = bias else { return Ok((product, shape)) };
+        if b.rank() < 2 || bias.dims() != [product.columns] {
+            return Err(OpError::invalid(format!("bias has shape {bias}, expected an element for each column of the matrix {b}")));
+        }
+        product.c = Some([0, 1]);
+        Ok((product, shape))
+    }
+
+    fn product_of(inputs: &Operands<'_>) -> Result<Product, OpError> {
+        let (a, b) = factors(inputs)?;
+        Ok(Self::product_and_bias(a.shape, b.shape, inputs.get(2).map(|bias| bias.shape))?.0)
+    }
 }
 
 /// A multiply-add for each output and inner index; an addend one addition an output more.
@@ -220,11 +237,12 @@ impl Operator for MatMul {
 
     fn infer(&self, inputs: &Operands<'_>) -> Result<Vec<TensorType>, OpError> {
         let (a, b) = factors(inputs)?;
-        Ok(vec![TensorType::new(a.dtype, Self::product(a.shape, b.shape)?.1)])
+        let bias = inputs.get(2).map(|_| inputs.expect_dtype(2, "bias", &[a.dtype])).transpose()?;
+        Ok(vec![TensorType::new(a.dtype, Self::product_and_bias(a.shape, b.shape, bias.map(|bias| bias.shape))?.1)])
     }
 
     fn flops(&self, inputs: &Operands<'_>, _outputs: &[TensorType]) -> u64 {
-        factors(inputs).map_or(0, |(a, b)| flops(Self::product(a.shape, b.shape).map(|(p, _)| p)))
+        flops(Self::product_of(inputs))
     }
 
     fn reach(&self, context: &ReachContext<'_>) -> Reach {
@@ -232,13 +250,13 @@ impl Operator for MatMul {
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
-        lowered(factors(&context.inputs).and_then(|(a, b)| Self::product(a.shape, b.shape)).map(|(p, _)| p), context)
+        lowered(Self::product_of(&context.inputs), context)
     }
 
     fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
-        let (a, b) = (reference::input(inputs, 0), reference::input(inputs, 1));
-        let (product, output) = Self::product(a.shape(), b.shape())?;
-        Ok(vec![reference::matmul::product(&product, a, b, None, output)])
+        let (a, b, bias) = (reference::input(inputs, 0), reference::input(inputs, 1), reference::optional(inputs, 2));
+        let (product, output) = Self::product_and_bias(a.shape(), b.shape(), bias.map(Tensor::shape))?;
+        Ok(vec![reference::matmul::product(&product, a, b, bias, output)])
     }
 
     fn tolerance(&self, dtype: DType) -> Tolerance {
