@@ -24,18 +24,22 @@ pub struct DeviceArgs {
     /// On a GPU, refuse a network of which a node has no GPU kernel
     #[arg(long)]
     pub strict: bool,
+    /// Leave out a pass of the optimiser, such as fuse-epilogues; may be repeated
+    #[arg(long = "without-pass", value_name = "NAME")]
+    pub without: Vec<Pass>,
     /// Where compiled kernels are kept between runs, where the driver can [default: the user's cache folder]
     #[arg(long, env = "MACULA_CACHE_DIR", value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
     /// Neither read nor write compiled kernels
     #[arg(long)]
     pub no_cache: bool,
-    /// Leave out a pass of the optimiser, such as fuse-epilogues; may be repeated
-    #[arg(long = "without-pass", value_name = "NAME")]
-    pub without: Vec<Pass>,
 }
 
 impl DeviceArgs {
+    fn options(&self) -> CompileOptions {
+        CompileOptions::new().strict(self.strict).without(self.without.iter().copied())
+    }
+
     /// Makes a network ready to run, and only that: on a GPU its weights need not stay on the host.
     pub fn compile_to_run(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
         Ok(device.compile_with(graph, self.options().drop_host_weights(true))?)
@@ -44,10 +48,6 @@ impl DeviceArgs {
     /// Makes a network ready to run on the device that `open` gave.
     pub fn compile(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
         Ok(device.compile_with(graph, self.options())?)
-    }
-
-    fn options(&self) -> CompileOptions {
-        CompileOptions::new().strict(self.strict).without(self.without.iter().copied())
     }
 
     /// The device.
@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn no_cache_goes_before_a_folder() {
         let cache = |folder: Option<&str>, no_cache| {
-            DeviceArgs { device: "gpu".into(), strict: false, cache_dir: folder.map(PathBuf::from), no_cache, without: vec![] }.cache()
+            DeviceArgs { device: "gpu".into(), strict: false, without: vec![], cache_dir: folder.map(PathBuf::from), no_cache }.cache()
         };
         assert_eq!(cache(None, false), CacheFolder::User);
         assert_eq!(cache(Some("here"), false), CacheFolder::At("here".into()));

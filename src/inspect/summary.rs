@@ -6,6 +6,7 @@ use super::parameters::{Parameters, distinct};
 use super::{ReceptiveField, ReceptiveFields};
 use crate::graph::{Graph, Node, TensorType, ValueId};
 use crate::plan::{Placed, Plan, Step};
+use crate::tensor::Tensor;
 
 /// One node of a network, as it runs or as its file has it.
 #[derive(Clone, Debug)]
@@ -118,11 +119,13 @@ impl Summary {
 impl Memory {
     fn of(plan: &Plan) -> Self {
         let on_gpu = plan.placed.iter().any(|placed| matches!(placed, Placed::Gpu(_)));
+        // Elements may be gone from the host, sizes are not.
+        let bytes = |tensor: &Tensor| (tensor.len() * tensor.dtype().size()) as u64;
         let weights_bytes = if on_gpu {
-            plan.weights.iter().map(|weight| weight.tensor.bytes().len() as u64).sum()
+            plan.weights.iter().map(|weight| bytes(&weight.tensor)).sum()
         } else {
             let read: HashSet<ValueId> = plan.graph.nodes().iter().flat_map(|node| node.inputs.iter().flatten().copied()).collect();
-            read.into_iter().filter_map(|id| plan.graph.value(id).constant.as_ref()).map(|tensor| tensor.bytes().len() as u64).sum()
+            read.into_iter().filter_map(|id| plan.graph.value(id).constant.as_ref()).map(bytes).sum()
         };
         let figure = |bytes: u64| on_gpu.then_some(bytes);
         Self {

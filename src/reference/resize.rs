@@ -110,7 +110,7 @@ pub(crate) fn taps(op: &Resize, axis: &ResizeAxis) -> Taps {
 /// The first and the last element that each output element of an axis is made of, those outside the input not moved to its edge;
 /// `None` where they do not repeat.
 pub(crate) fn stencil(op: &Resize, axis: &ResizeAxis) -> Option<Stencil> {
-    let whole = axis.resized.fract() == 0.0 && axis.resized <= (1u64 << 30) as f64;
+    let whole = axis.resized.fract() == 0.0 && (1.0..=(1u64 << 30) as f64).contains(&axis.resized);
     if op.coordinates == ResizeCoordinates::CropAndResize || !whole || axis.input == 0 {
         return None;
     }

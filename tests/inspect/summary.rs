@@ -180,7 +180,8 @@ fn normalized() -> Graph {
     let (mut net, x) = Net::new(&[1, 4, 9, 7]);
     let w = net.weight(&[6, 4, 3, 3]);
     let conv = net.node("conv", Conv::default(), &[x, w]);
-    let statistics: Vec<_> = (0..4).map(|_| net.weight(&[6])).collect();
+    // Not zero, so that the convolution gets a bias.
+    let statistics: Vec<_> = (0..4).map(|i| net.b.constant(format!("s{i}"), Tensor::full([6], 0.5f32))).collect();
     let norm = BatchNormalization { eps: 1e-5, momentum: 0.9, training: false };
     let y = net.node("norm", norm, &[conv, statistics[0], statistics[1], statistics[2], statistics[3]]);
     net.b.output("y", y);

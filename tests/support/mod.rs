@@ -3,6 +3,8 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+mod reach;
+
 use std::sync::OnceLock;
 
 use macula::ops::Op;
@@ -126,7 +128,8 @@ impl Case {
         self
     }
 
-    /// Every kernel that serves the node, and the CPU device, agree with the reference. The node must be on the GPU.
+    /// Every kernel that serves the node, and the CPU device, agree with the reference, which reads no more than the operator says. The
+    /// node must be on the GPU.
     #[track_caller]
     pub fn check(self) {
         let expected = self.expected();
@@ -224,6 +227,10 @@ impl Case {
     #[track_caller]
     fn expected(&self) -> Vec<Tensor> {
         self.graph().unwrap_or_else(|error| panic!("{}: {error}", self.describe()));
+        let known: Vec<bool> = self.inputs.iter().map(|input| matches!(input, Input::Constant(_))).collect();
+        if let Some(lie) = reach::lie(&self.op, &self.tensors(), &known, self.outputs, |context| self.op.operator().reach(context)) {
+            panic!("{} reads more than its rule says: {lie}", self.describe());
+        }
         self.op.operator().reference(&self.tensors(), self.outputs).unwrap_or_else(|error| panic!("{}: {error}", self.describe()))
     }
 

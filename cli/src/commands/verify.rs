@@ -104,8 +104,7 @@ fn advice(check: &NodeCheck, file: &Graph, passes: impl Iterator<Item = Pass>) -
         None => format!("`{origin}`"),
     };
     let parts: Vec<String> = check.origins.iter().map(part).collect();
-    // These two merge nothing.
-    let merging: BTreeSet<Pass> = passes.filter(|pass| !matches!(pass, Pass::RemoveIdentities | Pass::FoldConstants)).collect();
+    let merging: BTreeSet<Pass> = passes.filter(|pass| *pass != Pass::FoldConstants).collect();
     let flags: Vec<String> = merging.iter().map(|pass| format!("--without-pass {pass}")).collect();
     let tell = match flags.len() {
         0 => "the optimiser has merged them".to_owned(),
