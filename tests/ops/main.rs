@@ -29,6 +29,7 @@ mod pool;
 mod quantize;
 mod quantized;
 mod random;
+mod reach;
 mod rearrange;
 mod reduce;
 mod resize;

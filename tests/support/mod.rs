@@ -3,7 +3,7 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
-mod reach;
+pub mod reach;
 
 use std::sync::OnceLock;
 
