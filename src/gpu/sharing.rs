@@ -156,7 +156,7 @@ fn halves_that_come_back() {
         let shared = compare([batch, 4, 8, 8], |b, x| {
             let mut x = node(b, Unary::Relu, &[x]);
             for _ in 0..2 {
-                let parts = b.nodes(&name(), Split { axis: 1 }, &[Some(x)], 2).unwrap();
+                let parts = b.nodes(name(), Split { axis: 1 }, &[Some(x)], 2).unwrap();
                 let half = conv(b, parts[1], 2, 3);
                 let half = pool(b, half);
                 let half = conv(b, half, 3, 2);
