@@ -64,6 +64,9 @@ fn window(kernel_size: impl Into<Spatial>, stride: impl Into<Spatial>, before: i
     Window { kernel_size, stride: stride.into(), dilation: Spatial::splat(kernel_size.len(), 1), padding, ceil_mode: true }
 }
 
+/// What makes a network's output of its input.
+type Build<'a> = &'a dyn Fn(&mut Net, ValueId) -> ValueId;
+
 /// A network made ready, and what its output sees.
 struct Seen {
     session: Session,
@@ -328,7 +331,7 @@ fn channels_last_inputs_are_seen_along_height_and_width() {
 #[test]
 fn what_mixes_positions_sees_the_whole_input() {
     let shape = [1, 3, 6, 7];
-    let one = |build: &dyn Fn(&mut Net, ValueId) -> ValueId| {
+    let one = |build: Build<'_>| {
         let seen = Seen::of(&shape, build);
         let wrong = seen.disagreements([0, 0]);
         assert!(wrong.is_empty(), "{}", wrong[0]);
@@ -375,7 +378,7 @@ fn what_mixes_positions_sees_the_whole_input() {
 /// Parts that move differently, and parts of the axis itself: the field may be too large here, never too small.
 #[test]
 fn what_is_not_regular_is_never_too_small() {
-    let builds: [&dyn Fn(&mut Net, ValueId) -> ValueId; 5] = [
+    let builds: [Build<'_>; 5] = [
         &|net, x| {
             let deep = net.same(x, &[3, 3], plain());
             net.node(ops::Concat { axis: 2 }, &[x, deep])
