@@ -75,7 +75,7 @@ fn convolutions() {
 fn transposed_convolutions() {
     let op = ConvTranspose { stride: Some([2, 3].into()), ..ConvTranspose::default() };
     let (x, w) = (random(10, [2, 5, 3, 4], -1.0..1.0), random(11, [5, 6, 2, 3], -0.5..0.5));
-    check_epilogues(op.clone(), x.clone(), &[w.clone(), random(12, [6], -1.0..1.0)], true, [2, 6, 6, 12]);
+    check_epilogues(op, x.clone(), &[w.clone(), random(12, [6], -1.0..1.0)], true, [2, 6, 6, 12]);
     check_epilogues(op, x, &[w], false, [2, 6, 6, 12]);
 }
 
