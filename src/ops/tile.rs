@@ -37,10 +37,8 @@ pub(crate) fn workgroup_size(software: bool) -> u32 {
 }
 
 impl Tile {
-    /// The tallest tile that so many rows fill at least half, else the lowest. The registers of a CPU hold no more than eight rows, and
-    /// its compiler takes twice as long for twice as many.
-    pub fn for_rows(rows: usize, software: bool) -> &'static Tile {
-        let rows = if software { rows.min(8) } else { rows };
+    /// The tallest tile that so many rows fill at least half, else the lowest.
+    pub fn for_rows(rows: usize) -> &'static Tile {
         const LOWEST: &Tile = &TILES[TILES.len() - 1];
         const ALL: &[Tile] = &TILES;
         ALL.iter().find(|t| t.rows < 2 * rows).unwrap_or(LOWEST)

@@ -11,6 +11,7 @@ mod forward;
 mod fuse_elementwise;
 mod fuse_epilogues;
 mod known;
+mod merge_slices;
 mod pattern;
 mod recognize_activations;
 mod recognize_norms;
@@ -73,6 +74,8 @@ passes! {
     late {
         /// Nodes that change nothing at these shapes, and views of views.
         RemoveNoOps "remove-no-ops" remove_no_ops,
+        /// Slices of slices: one slice.
+        MergeSlices "merge-slices" merge_slices,
         /// Normalizations that are written as means and roots: one node.
         RecognizeNorms "recognize-norms" recognize_norms,
         /// Activations and residual additions into the convolution, matrix product or normalization before them.

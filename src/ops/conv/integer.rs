@@ -243,7 +243,7 @@ fn requantization<Q: Quantized>(c: &Convolution, context: &LowerContext<'_>) -> 
 
 fn products<Q: Quantized>(c: &Convolution, context: &LowerContext<'_>, bias: Arg) -> Dispatch<Arg> {
     let place = &c.place;
-    let tile = Tile::for_rows(c.out_channels, context.capabilities.software);
+    let tile = Tile::for_rows(c.out_channels);
     let workgroup = workgroup_size(context.capabilities.software);
     let [in_depth, in_height, in_width] = place.input.map(|n| n as u32);
     let [out_depth, out_height, out_width] = place.output.map(|n| n as u32);

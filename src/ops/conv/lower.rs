@@ -129,7 +129,7 @@ impl Lowerer {
 
     /// The tile for a group's output channels.
     fn tile(&self) -> &'static Tile {
-        Tile::for_rows(self.convolution.out_channels, self.software)
+        Tile::for_rows(self.convolution.out_channels)
     }
 
     fn workgroup_size(&self) -> u32 {

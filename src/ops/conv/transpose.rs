@@ -250,7 +250,7 @@ fn bias(context: &LowerContext<'_>) -> (u32, Arg) {
 
 fn tiled(c: &Convolution, elem: Elem, context: &LowerContext<'_>) -> Lowering {
     let place = &c.place;
-    let tile = Tile::for_rows(c.out_channels, context.capabilities.software);
+    let tile = Tile::for_rows(c.out_channels);
     let workgroup = workgroup_size(context.capabilities.software);
     let [in_depth, in_height, in_width] = place.input.map(|n| n as u32);
     let [out_depth, out_height, out_width] = place.output.map(|n| n as u32);

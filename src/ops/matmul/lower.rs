@@ -222,9 +222,12 @@ impl Lowerer<'_> {
     fn tiled(&self, columns: &Columns) -> Dispatch<Arg> {
         let p = &self.product;
         let workgroup = workgroup_size(self.software());
-        // A GPU's lanes would idle over the second vector of a short row.
-        let rows = if !self.software() && columns.vectors() <= workgroup as usize { 1 } else { p.rows };
-        let tile = Tile::for_rows(rows, self.software());
+        // The registers of a CPU hold no more than eight rows; a GPU's lanes would idle over the second vector of a short row.
+        let tile = match self.software() {
+            true => Tile::for_rows(p.rows.min(8)),
+            false if columns.vectors() <= workgroup as usize => Tile::for_rows(1),
+            false => Tile::for_rows(p.rows),
+        };
         let variant =
             Variant::new(&TILED, vec![self.elem], Some(tile.header), vec![p.c.is_some().into(), self.software().into(), workgroup]);
         let blocks = columns.vectors().div_ceil(workgroup as usize * tile.vectors);
