@@ -1,4 +1,4 @@
-//! Runs a second, one at a time and with several in flight: `cargo bench --bench throughput`, `-- --device cpu` for another device.
+//! Runs a second, one at a time and with several in flight: `cargo bench -p macula --bench throughput`, `-- --device cpu` for another device.
 //!
 //! Rounds of the ways alternate, and each is compared with the round of one-at-a-time beside it, so that a machine that slows down
 //! slows all of them down. mobilenet is measured where the test data lies (`MACULA_DATA`).

@@ -3,6 +3,7 @@
 //! The same plan is what the executor records, the inspector prints and the tests check without a GPU.
 
 mod alias;
+mod choose;
 mod kernel;
 mod kernels;
 mod layout;
@@ -11,20 +12,23 @@ mod packing;
 mod placement;
 mod storage;
 mod submissions;
+mod variant;
 
 use std::collections::HashSet;
 use std::fmt;
 
-pub(crate) use kernel::{ANY_ELEMENT, FLOAT_ELEMENT, HOLD_DENSE, HOLD_PER_CHANNEL, INDEX, WORKGROUP_SIZE, params, part};
+pub(crate) use kernel::{ANY_ELEMENT, FLOAT_ELEMENT, INDEX, WORKGROUP_SIZE, params, part};
 pub use kernel::{
     Access, Capabilities, EPILOGUE, EPILOGUE_PARAMS, Elem, Kernel, Override, ParamsField, ParamsLayout, ParamsMember, Part, TypeRole,
-    Variant, type_header,
+    type_header,
 };
 pub use kernels::KERNELS;
 pub(crate) use layout::{Collapsed, collapse, dims_array, element_count, workgroups_1d};
 pub use lower::{LowerOptions, lower};
 pub use packing::Packing;
 pub use submissions::Pace;
+pub use variant::Variant;
+pub(crate) use variant::{HOLD_DENSE, HOLD_PER_CHANNEL};
 
 use crate::graph::{Graph, NodeId, TensorType, ValueId};
 use crate::ops::Operands;
@@ -260,7 +264,7 @@ impl Plan {
     /// The size of a value's buffer in bytes: its elements as the GPU stores them, padded; 0 for types WGSL lacks.
     pub fn device_bytes(&self, value: ValueId) -> u64 {
         let ty = self.tensor_type(value);
-        Elem::storing(ty.dtype).map_or(0, |elem| lower::stored_bytes(ty.shape.elements(), elem))
+        Elem::storing(ty.dtype).map_or(0, |elem| choose::stored_bytes(ty.shape.elements(), elem))
     }
 
     /// The nodes on the CPU, each with its reason.
@@ -289,7 +293,7 @@ impl Plan {
     pub fn weights_bytes(&self) -> u64 {
         let bytes = |w: &Weight| {
             let elem = Elem::storing(w.packing.dtype(w.tensor.dtype()));
-            elem.map_or(0, |elem| lower::stored_bytes(w.packing.elements(w.tensor.len()), elem))
+            elem.map_or(0, |elem| choose::stored_bytes(w.packing.elements(w.tensor.len()), elem))
         };
         self.weights.iter().map(bytes).sum()
     }

@@ -85,7 +85,7 @@ fn values_lie_side_by_side_in_a_buffer() {
             .iter()
             .enumerate()
             .map(|(i, &(start, end))| {
-                let quarter = b.nodes(&format!("slice{i}"), macula::ops::Slice, &[after, start, end, axes].map(Some), 1).unwrap()[0];
+                let quarter = b.nodes(format!("slice{i}"), macula::ops::Slice, &[after, start, end, axes].map(Some), 1).unwrap()[0];
                 b.node(format!("turned{i}"), Transpose { permutation: vec![0, 1, 3, 2] }, &[quarter]).unwrap()
             })
             .collect();

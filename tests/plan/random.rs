@@ -34,7 +34,7 @@ fn random_network(seed: u64, shape: [usize; 4]) -> (Graph, [(&'static str, Shape
                     // Half of one value and half of another, or of the same.
                     let halves = [v, other].map(|v| {
                         let flat = b.node(format!("{name}.flat{}", v.index()), Flatten { axis: 0 }, &[v]).unwrap();
-                        b.nodes(&format!("{name}.split{}", v.index()), Split { axis: 1 }, &[Some(flat)], 2).unwrap()
+                        b.nodes(format!("{name}.split{}", v.index()), Split { axis: 1 }, &[Some(flat)], 2).unwrap()
                     });
                     let pair = [halves[0][below(2)], halves[1][below(2)]];
                     let joined = b.node(format!("{name}.concat"), Concat { axis: 1 }, &pair).unwrap();
