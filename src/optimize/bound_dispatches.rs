@@ -64,8 +64,10 @@ fn cut(graph: &Graph, node: &Node, most: u64) -> Result<Option<Cut>> {
             let along = (axis + operand.rank()).checked_sub(shape.rank())?;
             (operand[along] == extent).then_some(along)
         };
-        let operands = node.inputs.iter().skip(base_inputs).map(operand_axis);
-        let inputs = of_base.into_iter().chain(std::iter::repeat(None)).take(base_inputs).chain(operands).collect();
+        // What broadcasts to the output: the operands of what is fused, and the addend of a matrix product.
+        let broadcast = if matches!(base, Op::Gemm(_) | Op::MatMul(_)) { 2 } else { base_inputs };
+        let operands = node.inputs.iter().skip(broadcast).map(operand_axis);
+        let inputs = of_base.into_iter().chain(std::iter::repeat(None)).take(broadcast).chain(operands).collect();
         return Ok(Some(Cut { parts, axis, inputs }));
     }
     Ok(None)
@@ -78,8 +80,7 @@ fn axes(base: &Op, graph: &Graph, node: &Node) -> Vec<(usize, Vec<Option<usize>>
         // Channels of a group go with their group; one group's are rows of the weight.
         Op::Conv(conv) if conv.groups == 1 => vec![(0, vec![Some(0)]), (1, vec![None, Some(0), Some(0)])],
         Op::Conv(_) | Op::ConvTranspose(_) => vec![(0, vec![Some(0)])],
-        // Without C, which may be whole, a row or a column.
-        Op::Gemm(gemm) if node.inputs.len() < 3 => vec![(0, vec![Some(usize::from(gemm.transpose_a))])],
+        Op::Gemm(gemm) => vec![(0, vec![Some(usize::from(gemm.transpose_a))])],
         Op::MatMul(_) if shape(0).rank() > 1 && shape(1).rank() > 1 => {
             let (rank, of_a) = (shape(0).rank().max(shape(1).rank()), shape(0).rank());
             vec![(rank - 2, vec![Some(of_a - 2)])]
@@ -187,6 +188,12 @@ mod tests {
             ["Split", "MatMul", "MatMul", "MatMul", "MatMul", "MatMul", "MatMul", "Concat"]
         );
         let gemm = Gemm { transpose_a: true, ..Gemm::default() };
+        // An addend for each column stays whole, one for each row and a whole one are cut.
+        for (addend, cut) in [(&[7][..], 1), (&[1, 7], 1), (&[4, 1], 2), (&[4, 7], 2)] {
+            let operators = operators(&cut_at(200, gemm, &[&[5, 4], &[5, 7], addend], 3));
+            assert_eq!(operators.iter().filter(|op| **op == "Split").count(), cut, "{addend:?}");
+            assert_eq!(operators.iter().filter(|op| **op == "Gemm").count(), 2, "{addend:?}");
+        }
         assert_eq!(operators(&cut_at(200, gemm, &[&[5, 4], &[5, 7]], 1)), ["Split", "Gemm", "Gemm", "Concat"]);
     }
 }

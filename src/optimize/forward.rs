@@ -1,5 +1,6 @@
 //! Removal of nodes whose outputs are values that the graph has already.
 
+use super::pattern::Index;
 use crate::graph::{Graph, Node, ValueId};
 use crate::ops::Identity;
 
@@ -16,12 +17,21 @@ impl Kept {
     }
 
     /// What the node that writes a value stands for, with what another does after it. The node itself is left with its own name.
-    pub fn join_origins(&mut self, id: ValueId, mut after: Vec<String>) -> Vec<String> {
+    fn join_origins(&mut self, id: ValueId, mut after: Vec<String>) -> Vec<String> {
         let Some(maker) = self.maker_mut(id) else { return after };
         let own = maker.origins.last().cloned().into_iter().collect();
         let mut origins = std::mem::replace(&mut maker.origins, own);
         origins.append(&mut after);
         origins
+    }
+
+    /// Has input `at` of a node read what the node before it reads, and the node stand for that one where it was its only reader.
+    pub fn skip(&mut self, index: &Index, node: &mut Node, at: usize) {
+        let Some((input, before)) = node.inputs[at].and_then(|input| Some((input, self.maker(input)?))) else { return };
+        node.inputs[at] = before.inputs[0];
+        if index.only_reader(input).is_some() {
+            node.origins = self.join_origins(input, std::mem::take(&mut node.origins));
+        }
     }
 
     /// The node that writes a value, and that may be changed.

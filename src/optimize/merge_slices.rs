@@ -1,6 +1,7 @@
 //! A slice of a slice: one slice of what the first one reads.
 
 use super::forward::{Kept, forward};
+use super::pattern::Index;
 use crate::error::Result;
 use crate::graph::{Graph, Node};
 use crate::ops::movement::SliceAxis;
@@ -8,9 +9,10 @@ use crate::ops::{Op, Slice};
 use crate::tensor::Tensor;
 
 pub(super) fn run(graph: &mut Graph) -> Result<usize> {
+    let index = Index::new(graph);
     let mut merged = 0;
     forward(graph, |graph, kept, node| {
-        merged += usize::from(merge(graph, kept, node));
+        merged += usize::from(merge(graph, kept, &index, node));
         None
     });
     Ok(merged)
@@ -25,10 +27,10 @@ fn taken(graph: &Graph, node: &Node) -> Option<Vec<SliceAxis>> {
 }
 
 /// Has a slice read what the slice before it reads. That one goes when nobody else reads it.
-fn merge(graph: &mut Graph, kept: &Kept, node: &mut Node) -> bool {
+fn merge(graph: &mut Graph, kept: &mut Kept, index: &Index, node: &mut Node) -> bool {
     let Some(before) = node.inputs.first().copied().flatten().and_then(|input| kept.maker(input)) else { return false };
     let (Some(inner), Some(outer)) = (taken(graph, before), taken(graph, node)) else { return false };
-    let (source, origins) = (before.inputs[0], before.origins.clone());
+    kept.skip(index, node, 0);
     let bounds = inner.iter().zip(&outer).map(|(inner, outer)| {
         let start = inner.start as i64 + inner.step * outer.start as i64;
         let step = inner.step * outer.step;
@@ -42,9 +44,9 @@ fn merge(graph: &mut Graph, kept: &Kept, node: &mut Node) -> bool {
     }
     let axes = (0..starts.len() as i64).collect();
     let mut constant = |what: &str, values: Vec<i64>| Some(graph.add_constant(format!("{}.{what}", node.name), Tensor::vector(values)));
-    node.inputs = vec![source, constant("starts", starts), constant("ends", ends), constant("axes", axes), constant("steps", steps)];
+    node.inputs =
+        vec![node.inputs[0], constant("starts", starts), constant("ends", ends), constant("axes", axes), constant("steps", steps)];
     node.op = Slice.into();
-    node.origins.splice(0..0, origins);
     true
 }
 
@@ -53,7 +55,7 @@ mod tests {
     use crate::graph::{GraphBuilder, ValueId};
     use crate::ops::{Concat, Slice, Tolerance};
     use crate::optimize::Pass;
-    use crate::optimize::testing::{after, operators, same_outputs, wave};
+    use crate::optimize::testing::{after, operators, same_outputs, title, wave};
     use crate::{DType, Graph, Tensor};
 
     fn slice(b: &mut GraphBuilder, name: &str, x: ValueId, [axis, start, end, step]: [i64; 4]) -> ValueId {
@@ -89,6 +91,17 @@ mod tests {
             }),
             ["Slice"]
         );
+    }
+
+    #[test]
+    fn a_merged_slice_stands_for_both() {
+        let mut b = GraphBuilder::new("slices");
+        let x = b.input("x", DType::F32, [2, 3, 9, 10]);
+        let rows = slice(&mut b, "rows", x, [2, 0, 8, 2]);
+        let y = slice(&mut b, "columns", rows, [3, 0, 5, 1]);
+        b.output("y", y);
+        let graph = after(b.finish().unwrap(), Pass::MergeSlices);
+        assert_eq!(graph.nodes().iter().map(title).collect::<Vec<_>>(), ["columns: Slice [rows, columns]"]);
     }
 
     #[test]

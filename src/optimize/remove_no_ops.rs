@@ -32,7 +32,7 @@ fn merge(graph: &mut Graph, kept: &mut Kept, index: &Index, node: &mut Node) -> 
         && let Some(permutation) = composed(inner, outer, shape.rank())
     {
         node.op = Transpose { permutation }.into();
-        skip(kept, index, node, 0);
+        kept.skip(index, node, 0);
         changed = true;
     }
     let Some(input) = node.inputs[0] else { return changed };
@@ -43,7 +43,7 @@ fn merge(graph: &mut Graph, kept: &mut Kept, index: &Index, node: &mut Node) -> 
         return changed;
     }
     if after_view {
-        skip(kept, index, node, 0);
+        kept.skip(index, node, 0);
     }
     let extents = shape.iter().map(|&extent| extent as i64).collect();
     let target = graph.add_constant(format!("{}.shape", node.name), Tensor::vector(extents));
@@ -63,17 +63,8 @@ fn broadcast(graph: &Graph, kept: &mut Kept, index: &Index, node: &mut Node) -> 
         (source.broadcast(&other) == Some(shape.clone())).then_some(at)
     };
     let Some(at) = expanded(0).or_else(|| expanded(1)) else { return false };
-    skip(kept, index, node, at);
+    kept.skip(index, node, at);
     true
-}
-
-/// Has input `at` of a node read what the node before it reads, and the node stand for that one where it was its only reader.
-fn skip(kept: &mut Kept, index: &Index, node: &mut Node, at: usize) {
-    let Some((input, before)) = node.inputs[at].and_then(|input| Some((input, kept.maker(input)?))) else { return };
-    node.inputs[at] = before.inputs[0];
-    if index.only_reader(input).is_some() {
-        node.origins = kept.join_origins(input, std::mem::take(&mut node.origins));
-    }
 }
 
 /// The permutation of `inner`, then `outer`.
