@@ -68,6 +68,10 @@ impl Chooser<'_> {
                     dispatch.variant.kernel.name, dispatch.workgroups, capabilities.max_workgroups
                 ));
             }
+            let kernel = dispatch.variant.kernel;
+            if ![0, capabilities.subgroup].contains(&kernel.subgroup) {
+                return Err(format!("{} is for subgroups of {}", kernel.name, kernel.subgroup));
+            }
             if dispatch.bindings.len() > capabilities.max_storage_buffers as usize {
                 let (name, most) = (dispatch.variant.kernel.name, capabilities.max_storage_buffers);
                 return Err(format!("{name} binds {} buffers, the device allows {most}", dispatch.bindings.len()));

@@ -82,6 +82,8 @@ pub struct Capabilities {
     pub i64: bool,
     /// A software device: SIMD lanes of a CPU, no workgroup memory worth the name.
     pub software: bool,
+    /// Invocations of every subgroup; 0 where there are no subgroup operations, or subgroups of several sizes.
+    pub subgroup: u32,
     /// The largest binding in bytes.
     pub max_binding: u64,
     /// The most workgroups along one dimension.
@@ -99,6 +101,7 @@ impl Default for Capabilities {
             f16: false,
             i64: false,
             software: false,
+            subgroup: 0,
             max_binding: 128 << 20,
             max_workgroups: 65_535,
             max_storage_buffers: 8,
@@ -196,6 +199,8 @@ pub struct Kernel {
     pub params: ParamsLayout,
     /// The storage buffers from binding 1 on: inputs in the operator's order, outputs last.
     pub bindings: &'static [Access],
+    /// The invocations of a subgroup that it is written for; 0 where it has no subgroup operations.
+    pub subgroup: u32,
     /// The shared parts of its epilogue, where elements go through `finish` of `shared/epilogue.wgsl` before they are stored: such a
     /// kernel has the overrides [`EPILOGUE`] after its own, binds `held` after its outputs, and its `Params` end with [`EPILOGUE_PARAMS`].
     pub epilogue: &'static [Part],
@@ -232,6 +237,7 @@ impl Kernel {
         independent: &[],
         params: ParamsLayout { size: 0, fields: &[] },
         bindings: &[],
+        subgroup: 0,
         epilogue: &[],
         in_place: None,
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use macula::plan::{Access, EPILOGUE_PARAMS, Elem, Kernel, Variant};
-use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ArraySize, Expression, GlobalVariable, Literal, Module, ResourceBinding, ShaderStage, StorageAccess, TypeInner};
 use rayon::prelude::*;
 
@@ -132,18 +132,23 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |e| e.source()).map(|e| e.to_string()).collect::<Vec<_>>().join(": ")
 }
 
-/// The optional features that a variant's types ask for.
+/// The optional features that a variant's types and its kernel ask for.
 fn features(variant: &Variant) -> Capabilities {
     let mut features = Capabilities::empty();
     features.set(Capabilities::SHADER_FLOAT16, variant.types.contains(&Elem::F16));
     features.set(Capabilities::SHADER_INT64, variant.types.contains(&Elem::I64));
+    features.set(Capabilities::SUBGROUP, variant.kernel.subgroup != 0);
     features
 }
 
 /// Parses and validates with no more than `features`.
 fn compile(source: &str, features: Capabilities) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(source).map_err(|e| e.emit_to_string(source))?;
-    let info = Validator::new(ValidationFlags::all(), features).validate(&module).map_err(|e| e.emit_to_string(source))?;
+    let mut validator = Validator::new(ValidationFlags::all(), features);
+    if features.contains(Capabilities::SUBGROUP) {
+        validator.subgroup_stages(ShaderStages::COMPUTE).subgroup_operations(SubgroupOperationSet::all());
+    }
+    let info = validator.validate(&module).map_err(|e| e.emit_to_string(source))?;
     Ok((module, info))
 }
 

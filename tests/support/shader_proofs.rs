@@ -45,6 +45,7 @@ fn sound() -> Kernel {
         },
         bindings: &[Access::Read, Access::Write],
         independent: &[],
+        subgroup: 0,
         epilogue: &[],
         in_place: None,
     }
@@ -107,6 +108,10 @@ fn compilation() {
     let of_f32 = |kernel| Kernel { types: &[TypeRole { role: "Element", allowed: &[Elem::F32] }], ..kernel };
     rejects(of_f32(spoiled("f32(SCALE)", "f32(i64(SCALE))")), &[Check::Compiles], "i64(SCALE)");
     rejects(of_f32(spoiled("f32(SCALE)", "f32(f16(SCALE))")), &[Check::Compiles], "f16");
+    // Subgroup operations are for kernels that say so.
+    let shuffled = || spoiled("f32(SCALE)", "subgroupShuffle(f32(SCALE), 1u)");
+    rejects(shuffled(), &[Check::Compiles], "ubgroup");
+    accepts(Kernel { subgroup: 8, types: &[TypeRole { role: "Element", allowed: &[Elem::F32, Elem::I64] }], ..shuffled() });
     // There is no such type header.
     rejects(Kernel { types: &[TypeRole { role: "Missing", allowed: &[Elem::F32] }], ..sound() }, &[Check::Compiles], "Element");
 }
