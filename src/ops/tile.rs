@@ -16,6 +16,22 @@ const TILES: [Tile; 3] = [
     Tile { header: part!("tiles/rows_4_vectors_1.wgsl"), rows: 4, vectors: 1 },
 ];
 
+/// The tiles of kernels whose subgroup shares its loads, tallest first.
+const SUBGROUP_TILES: [Tile; 3] = [
+    Tile { header: part!("tiles/rows_64_vectors_1.wgsl"), rows: 64, vectors: 1 },
+    Tile { header: part!("tiles/rows_32_vectors_1.wgsl"), rows: 32, vectors: 1 },
+    Tile { header: part!("tiles/rows_16_vectors_2.wgsl"), rows: 16, vectors: 2 },
+];
+
+/// The headers of [`Tile::of_subgroup`], for a kernel's table.
+pub(crate) const SUBGROUP_TILE_HEADERS: &[Part] = &[SUBGROUP_TILES[0].header, SUBGROUP_TILES[1].header, SUBGROUP_TILES[2].header];
+
+/// The lanes of `shared/lane_weights.wgsl`.
+pub(crate) const SUBGROUP: u32 = 8;
+
+/// The steps of the inner dimension that `shared/lane_weights.wgsl` has in registers.
+pub(crate) const SUBGROUP_DEPTH: usize = 4;
+
 /// The headers of all tiles, for a kernel's table.
 pub(crate) const TILE_HEADERS: &[Part] = &[TILES[0].header, TILES[1].header, TILES[2].header];
 
@@ -42,6 +58,12 @@ impl Tile {
         const LOWEST: &Tile = &TILES[TILES.len() - 1];
         const ALL: &[Tile] = &TILES;
         ALL.iter().find(|t| t.rows < 2 * rows).unwrap_or(LOWEST)
+    }
+
+    /// The tile of a subgroup that shares its loads: the one that pads so many rows least, the tallest of several.
+    pub fn of_subgroup(rows: usize) -> &'static Tile {
+        const ALL: &[Tile] = &SUBGROUP_TILES;
+        ALL.iter().min_by_key(|t| rows.next_multiple_of(t.rows)).unwrap_or(&ALL[0])
     }
 
     /// Eight rows by eight columns.

@@ -7,9 +7,9 @@ use crate::plan::{Access, FLOAT_ELEMENT, INDEX, Kernel, Override, Part, WORKGROU
 /// Output rows of a depthwise invocation where reads cost more than lanes: a GPU rather has more invocations.
 pub(super) const SOFTWARE_BLOCK_HEIGHT: u32 = 4;
 
-const HAS_BIAS: Override = Override { name: "HAS_BIAS", values: &[0, 1] };
+pub(super) const HAS_BIAS: Override = Override { name: "HAS_BIAS", values: &[0, 1] };
 const REQUANTIZE: Part = part!("shared/requantize.wgsl");
-const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
+pub(super) const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
 
 params! {
     pub(crate) struct PointwiseParams {

@@ -74,7 +74,7 @@ pub(super) struct Operands {
 
 /// A convolution whose every extent a shader can reach.
 pub(super) struct Lowerer {
-    convolution: Convolution,
+    pub(super) convolution: Convolution,
     operands: Operands,
     elem: Elem,
     constant_weight: bool,
@@ -113,9 +113,12 @@ impl Lowerer {
         }
         if self.constant_weight && loops(place.taps() * (1 + c.in_channels)) {
             let unit = place.kernel == [1; 3] && place.stride == [1; 3] && place.input == place.output;
-            if unit && place.output_elements().is_multiple_of(4) {
-                all.push(self.pointwise());
+            let pointwise = unit && place.output_elements().is_multiple_of(4);
+            if self.software {
+                all.extend(pointwise.then(|| self.pointwise_subgroup()));
+                all.push(self.implicit_gemm_subgroup());
             }
+            all.extend(pointwise.then(|| self.pointwise()));
             all.push(self.implicit_gemm());
         }
         if depthwise && !few_sharers {
@@ -136,50 +139,58 @@ impl Lowerer {
         workgroup_size(self.software)
     }
 
-    fn variant(&self, kernel: &'static Kernel, tile: Option<&Tile>, overrides: Vec<u32>) -> Variant {
+    pub(super) fn variant(&self, kernel: &'static Kernel, tile: Option<&Tile>, overrides: Vec<u32>) -> Variant {
         Variant::new(kernel, vec![self.elem], tile.map(|t| t.header), overrides)
     }
 
-    fn x(&self) -> Arg {
+    pub(super) fn x(&self) -> Arg {
         self.operands.x.clone()
     }
 
-    fn has_bias(&self) -> u32 {
+    pub(super) fn has_bias(&self) -> u32 {
         self.operands.bias.is_some().into()
     }
 
-    fn bias(&self) -> Arg {
+    pub(super) fn bias(&self) -> Arg {
         self.operands.bias.map_or(Arg::Unused, Arg::Input)
     }
 
     /// The weight as `[groups, K, M']`, `M'` whole tiles.
-    fn packed_weight(&self, tile: &Tile) -> (Arg, usize) {
+    pub(super) fn packed_weight(&self, tile: &Tile) -> (Arg, usize) {
         let c = &self.convolution;
         let columns = c.in_channels * c.place.taps();
         let packing = Packing::Transposed { groups: c.groups, rows: c.out_channels, columns, multiple: tile.rows };
         (Arg::Packed(self.operands.w, packing), c.out_channels.next_multiple_of(tile.rows) / 4)
     }
 
-    fn matrix_workgroups(&self, tile: &Tile, vectors: usize) -> [u32; 3] {
+    /// Workgroups of so many invocations that own a tile each: tiles of channels, blocks of so many vectors of pixels, images and groups.
+    pub(super) fn matrix_workgroups(&self, tile: &Tile, invocations: u32, vectors: usize) -> [u32; 3] {
         let c = &self.convolution;
-        let per_workgroup = self.workgroup_size() as usize * tile.vectors;
+        let per_workgroup = invocations as usize * tile.vectors;
         [c.out_channels.div_ceil(tile.rows), vectors.div_ceil(per_workgroup), c.batch * c.groups].map(|n| n as u32)
     }
 
-    fn pointwise(&self) -> Lowering {
-        let (c, tile) = (&self.convolution, self.tile());
-        let vectors = c.place.output_elements() / 4;
+    /// The parameters and the weight of a pointwise convolution.
+    pub(super) fn pointwise_params(&self, tile: &Tile) -> (PointwiseParams, Arg) {
+        let c = &self.convolution;
         let (weight, weight_vectors) = self.packed_weight(tile);
         let params = PointwiseParams {
             in_channels: c.in_channels as u32,
             out_channels: c.out_channels as u32,
             groups: c.groups as u32,
-            vectors: vectors as u32,
+            vectors: (c.place.output_elements() / 4) as u32,
             weight_vectors: weight_vectors as u32,
         };
+        (params, weight)
+    }
+
+    fn pointwise(&self) -> Lowering {
+        let tile = self.tile();
+        let (params, weight) = self.pointwise_params(tile);
         let variant = self.variant(&POINTWISE, Some(tile), vec![self.has_bias(), self.software.into(), self.workgroup_size()]);
         let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
-        Lowering::single(variant, &params, bindings, self.matrix_workgroups(tile, vectors))
+        let workgroups = self.matrix_workgroups(tile, self.workgroup_size(), params.vectors as usize);
+        Lowering::single(variant, &params, bindings, workgroups)
     }
 
     fn implicit_gemm(&self) -> Lowering {
@@ -218,7 +229,7 @@ impl Lowerer {
         };
         let variant = self.variant(&IMPLICIT_GEMM, Some(tile), vec![self.has_bias(), self.software.into(), self.workgroup_size()]);
         let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
-        let mut workgroups = self.matrix_workgroups(tile, (out_height * out_width).div_ceil(4) as usize);
+        let mut workgroups = self.matrix_workgroups(tile, self.workgroup_size(), (out_height * out_width).div_ceil(4) as usize);
         workgroups[2] = workgroups[2].saturating_mul(out_depth);
         Lowering::single(variant, &params, bindings, workgroups)
     }

@@ -5,6 +5,7 @@ mod integer;
 mod kernels;
 mod lower;
 mod packed;
+mod subgroup;
 mod transpose;
 
 pub use deform::DeformConv;
@@ -15,6 +16,7 @@ pub(crate) use kernels::{
     DEFORM_COLUMNS, DEPTHWISE, DIRECT, IMPLICIT_GEMM, INTEGER, INTEGER_COLUMNS, INTEGER_PACKED, POINTWISE, REQUANTIZATION,
     TRANSPOSE_DIRECT, TRANSPOSE_TILED,
 };
+pub(crate) use subgroup::{IMPLICIT_GEMM_SUBGROUP, POINTWISE_SUBGROUP};
 pub use transpose::ConvTranspose;
 
 use crate::error::OpError;

@@ -1,0 +1,89 @@
+// y[n, m, p] = b[m] + Σ_c w[c, m] · x[n, c, p], in each group: a 1×1 convolution, stride 1, no padding, as a matrix product
+//
+// For software devices whose subgroup is one SIMD vector: there a load in a loop costs as much as dozens of multiply-adds, whatever it
+// loads, and a shuffle from a constant lane costs nothing. So the lanes share the loads of w: each loads another vector of four weights.
+// Layout: x [N·groups, C, P/4], y [N·groups, M, P/4] in vectors of four pixels, P = H·W; w [groups, C, M'/4] in vectors of four output
+// channels, M' = M padded with zeros to whole tiles; C and M are channels of one group.
+// One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of pixels; a workgroup is one subgroup and owns the same channels
+// for as many neighbouring vectors as it has lanes, times TILE_VECTORS.
+// Workgroups: x the tiles of channels, so that the pixels they share stay in cache; y the blocks of vectors; z image and group.
+// Overrides: HAS_BIAS 0 or 1; those of the epilogue.
+// Edges: channels past the last one load the last one and count zero; vectors past the end compute on the last one, and are not stored;
+// neither are the channels that pad w.
+
+override HAS_BIAS: u32;
+
+struct Params {
+    in_channels: u32, // of a group
+    out_channels: u32, // of a group
+    groups: u32,
+    vectors: u32, // H·W / 4
+    weight_vectors: u32, // M' / 4
+    before_alpha: f32, // of the epilogue
+    before_beta: f32,
+    after_alpha: f32,
+    after_beta: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Element4>;
+@group(0) @binding(2) var<storage, read> w: array<Element4>;
+@group(0) @binding(3) var<storage, read> b: array<Element>;
+@group(0) @binding(4) var<storage, read_write> y: array<Element4>;
+@group(0) @binding(5) var<storage, read> held: array<Element4>;
+
+/// Stores vector p of output channel m of a map, an image's group.
+fn store(sum: Accumulator4, m: u32, map: u32, p: u32) {
+    if p >= params.vectors {
+        return;
+    }
+    let channel = map % params.groups * params.out_channels + m;
+    var bias = Accumulator(0);
+    if HAS_BIAS != 0u {
+        bias = Accumulator(b[channel]);
+    }
+    let at = (map * params.out_channels + m) * params.vectors + p;
+    y[at] = Element4(finish_vector(sum + bias, hold_vector(at, channel)));
+}
+
+@compute @workgroup_size(SUBGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let row = workgroup.x * TILE_ROWS;
+    let column = workgroup.y * (SUBGROUP * TILE_VECTORS) + local;
+    let channels = params.in_channels;
+    let vectors = params.vectors;
+    let weight_vectors = params.weight_vectors;
+    let weight = workgroup.z % params.groups * channels * weight_vectors + row / 4u;
+
+    var source: array<u32, TILE_VECTORS>;
+    for (var v = 0u; v < TILE_VECTORS; v++) {
+        source[v] = workgroup.z * channels * vectors + min(column + v * SUBGROUP, vectors - 1u);
+    }
+
+    var sum: Tile;
+    for (var c = 0u; c < channels; c += DEPTH) {
+        var weights: Weights;
+        for (var i = 0u; i < WEIGHT_LOADS; i++) {
+            let at = i * SUBGROUP + local;
+            let k = min(c + at / ROW_VECTORS, channels - 1u);
+            weights[i] = Accumulator4(w[weight + k * weight_vectors + at % ROW_VECTORS]);
+        }
+        var pixels: Pixels;
+        for (var d = 0u; d < DEPTH; d++) {
+            let k = min(c + d, channels - 1u);
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                let values = Accumulator4(x[source[v] + k * vectors]);
+                pixels[d][v] = select(Accumulator4(0), values, k == c + d);
+            }
+        }
+        multiply_add(&sum, &weights, &pixels);
+    }
+
+    // Epilogue.
+    let last = min(row + TILE_ROWS, params.out_channels);
+    for (var m = row; m < last; m++) {
+        for (var v = 0u; v < TILE_VECTORS; v++) {
+            store(tile_vector(&sum, m - row, v), m, workgroup.z, column + v * SUBGROUP);
+        }
+    }
+}

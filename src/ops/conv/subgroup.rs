@@ -1,0 +1,132 @@
+//! Convolution as a matrix product on software devices, whose subgroups share their loads.
+
+use super::kernels::{BINDINGS, HAS_BIAS, POINTWISE, PointwiseParams};
+use super::lower::Lowerer;
+use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
+use crate::ops::tile::{SUBGROUP, SUBGROUP_DEPTH, SUBGROUP_TILE_HEADERS, Tile};
+use crate::plan::{Access, Arg, FLOAT_ELEMENT, Kernel, Lowering, Part, params, part};
+use crate::tensor::Tensor;
+
+const LANE_WEIGHTS: Part = part!("shared/lane_weights.wgsl");
+
+pub(crate) static POINTWISE_SUBGROUP: Kernel = Kernel {
+    name: "conv2d_pointwise_subgroup",
+    body: part!("conv2d_pointwise_subgroup.wgsl"),
+    parts: &[LANE_WEIGHTS],
+    types: &[FLOAT_ELEMENT],
+    tiles: SUBGROUP_TILE_HEADERS,
+    overrides: &[HAS_BIAS],
+    params: PointwiseParams::LAYOUT,
+    bindings: BINDINGS,
+    subgroup: SUBGROUP,
+    epilogue: VECTOR_EPILOGUE,
+    in_place: POINTWISE.in_place,
+    ..Kernel::BASE
+};
+
+params! {
+    pub(crate) struct ImplicitGemmSubgroupParams {
+        inner: u32,
+        in_elements: u32,
+        in_depth: u32,
+        in_height: u32,
+        in_width: u32,
+        out_channels: u32,
+        out_depth: u32,
+        out_width: u32,
+        out_pixels: u32,
+        stride_z: u32,
+        stride_y: u32,
+        stride_x: u32,
+        front: u32,
+        top: u32,
+        left: u32,
+        groups: u32,
+        weight_vectors: u32,
+    }
+}
+
+pub(crate) static IMPLICIT_GEMM_SUBGROUP: Kernel = Kernel {
+    name: "conv2d_implicit_gemm_subgroup",
+    body: part!("conv2d_implicit_gemm_subgroup.wgsl"),
+    parts: &[LANE_WEIGHTS],
+    types: &[FLOAT_ELEMENT],
+    tiles: SUBGROUP_TILE_HEADERS,
+    overrides: &[HAS_BIAS],
+    params: ImplicitGemmSubgroupParams::LAYOUT,
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
+    subgroup: SUBGROUP,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(5),
+    ..Kernel::BASE
+};
+
+/// A tap that is outside every input: its slice.
+const OUTSIDE: u32 = 1 << 31;
+
+impl Lowerer {
+    pub(super) fn pointwise_subgroup(&self) -> Lowering {
+        let tile = Tile::of_subgroup(self.convolution.out_channels);
+        let (params, weight) = self.pointwise_params(tile);
+        let variant = self.variant(&POINTWISE_SUBGROUP, Some(tile), vec![self.has_bias()]);
+        let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
+        Lowering::single(variant, &params, bindings, self.matrix_workgroups(tile, SUBGROUP, params.vectors as usize))
+    }
+
+    pub(super) fn implicit_gemm_subgroup(&self) -> Lowering {
+        let c = &self.convolution;
+        let place = &c.place;
+        let tile = Tile::of_subgroup(c.out_channels);
+        let [in_depth, in_height, in_width] = place.input.map(|n| n as u32);
+        let [out_depth, out_height, out_width] = place.output.map(|n| n as u32);
+        let [stride_z, stride_y, stride_x] = place.stride.map(|n| n as u32);
+        let [front, top, left] = place.before.map(|n| n as u32);
+        let (weight, weight_vectors) = self.packed_weight(tile);
+        let params = ImplicitGemmSubgroupParams {
+            inner: (c.in_channels * place.taps()) as u32,
+            in_elements: (c.in_channels * place.input.iter().product::<usize>()) as u32,
+            in_depth,
+            in_height,
+            in_width,
+            out_channels: c.out_channels as u32,
+            out_depth,
+            out_width,
+            out_pixels: out_height * out_width,
+            stride_z,
+            stride_y,
+            stride_x,
+            front,
+            top,
+            left,
+            groups: c.groups as u32,
+            weight_vectors: weight_vectors as u32,
+        };
+        let variant = self.variant(&IMPLICIT_GEMM_SUBGROUP, Some(tile), vec![self.has_bias()]);
+        let bindings = vec![self.x(), weight, self.bias(), self.taps(), Arg::Output(0)];
+        let mut workgroups = self.matrix_workgroups(tile, SUBGROUP, (out_height * out_width).div_ceil(4) as usize);
+        workgroups[2] = workgroups[2].saturating_mul(out_depth);
+        Lowering::single(variant, &params, bindings, workgroups)
+    }
+
+    /// The offset in an image's group of each element of the window, and its slice, row and column from the window's first.
+    fn taps(&self) -> Arg {
+        let c = &self.convolution;
+        let place = &c.place;
+        let [_, height, width] = place.input;
+        let [depth, rows, columns] = place.kernel;
+        let taps = c.in_channels * place.taps();
+        let volume: usize = place.input.iter().product();
+        let mut table = Vec::with_capacity(4 * taps.next_multiple_of(SUBGROUP_DEPTH));
+        for k in 0..taps {
+            let channel = k / (depth * rows * columns);
+            let [z, y, x] =
+                [k / (rows * columns) % depth * place.dilation[0], k / columns % rows * place.dilation[1], k % columns * place.dilation[2]];
+            let offset = channel * volume + (z * height + y) * width + x;
+            table.extend([offset, z, y, x].map(|n| n as u32));
+        }
+        for _ in taps..taps.next_multiple_of(SUBGROUP_DEPTH) {
+            table.extend([0, OUTSIDE, 0, 0]);
+        }
+        Arg::Table(Tensor::vector(table))
+    }
+}
