@@ -47,23 +47,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> y: array<Element>;
 @group(0) @binding(6) var<storage, read> held: array<Element>;
 
-/// Stores four pixels of output channel m of a map, an image's group, from pixel `first` on and SUBGROUP apart.
-fn store(sum: Accumulator4, m: u32, map: u32, out_z: u32, first: u32) {
-    let channel = map % params.groups * params.out_channels + m;
-    var bias = Accumulator(0);
-    if HAS_BIAS != 0u {
-        bias = Accumulator(b[channel]);
-    }
-    let value = sum + bias;
-    let start = ((map * params.out_channels + m) * params.out_depth + out_z) * params.out_pixels;
-    for (var j = 0u; j < 4u; j++) {
-        let p = first + j * SUBGROUP;
-        if p < params.out_pixels {
-            y[start + p] = Element(finish(value[j], hold(start + p, channel)));
-        }
-    }
-}
-
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let row = workgroup.x * TILE_ROWS;
@@ -71,6 +54,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let lanes = vec4<u32>(0u, 1u, 2u, 3u) * SUBGROUP;
     let map = workgroup.z / params.out_depth;
     let out_z = workgroup.z % params.out_depth;
+    let out_pixels = params.out_pixels;
+    let group = map % params.groups * params.out_channels;
+    let end = min(row + TILE_ROWS, params.out_channels);
+    let slice = (map * params.out_channels * params.out_depth + out_z) * out_pixels;
+    let slices = params.out_depth * out_pixels;
     let inner = params.inner;
     let in_depth = params.in_depth;
     let in_height = params.in_height;
@@ -85,28 +73,31 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var first_x: array<vec4<u32>, TILE_VECTORS>;
     var source: array<vec4<u32>, TILE_VECTORS>;
     for (var v = 0u; v < TILE_VECTORS; v++) {
-        let p = min(first + v * 4u * SUBGROUP + lanes, vec4<u32>(params.out_pixels - 1u));
+        let p = min(first + v * 4u * SUBGROUP + lanes, vec4<u32>(out_pixels - 1u));
         first_y[v] = p / params.out_width * params.stride_y - params.top;
         first_x[v] = p % params.out_width * params.stride_x - params.left;
         source[v] = image + (first_z * in_height + first_y[v]) * in_width + first_x[v];
     }
 
     var sum: Tile;
+    if HAS_BIAS != 0u {
+        sum = bias_tile(group + row, group + end - 1u, local);
+    }
     for (var k = 0u; k < inner; k += DEPTH) {
         let tap = taps[k + local % DEPTH];
         var weights: Weights;
         for (var i = 0u; i < WEIGHT_LOADS; i++) {
             let at = i * SUBGROUP + local;
-            weights[i] = Accumulator4(w[weight + min(k + at / ROW_VECTORS, inner - 1u) * weight_vectors + at % ROW_VECTORS]);
+            weights[i] = Accumulator4(w[weight + min(k + at / QUADS, inner - 1u) * weight_vectors + at % QUADS]);
         }
         var pixels: Pixels;
         for (var d = 0u; d < DEPTH; d++) {
             let offset = subgroupShuffle(tap.x, d);
-            let slice = first_z + subgroupShuffle(tap.y, d) < in_depth;
+            let in_slice = first_z + subgroupShuffle(tap.y, d) < in_depth;
             for (var v = 0u; v < TILE_VECTORS; v++) {
                 let in_y = first_y[v] + subgroupShuffle(tap.z, d);
                 let in_x = first_x[v] + subgroupShuffle(tap.w, d);
-                let inside = (in_y < vec4<u32>(in_height)) & (in_x < vec4<u32>(in_width)) & vec4<bool>(slice);
+                let inside = (in_y < vec4<u32>(in_height)) & (in_x < vec4<u32>(in_width)) & vec4<bool>(in_slice);
                 let at = select(vec4<u32>(0u), source[v] + offset, inside);
                 let values = Accumulator4(Element4(x[at.x], x[at.y], x[at.z], x[at.w]));
                 pixels[d][v] = select(Accumulator4(0), values, inside);
@@ -116,10 +107,22 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
 
     // Epilogue.
-    let last = min(row + TILE_ROWS, params.out_channels);
-    for (var m = row; m < last; m++) {
+    for (var row_first = row; row_first < end; row_first += 4u) {
+        var quads: array<Quad, TILE_VECTORS>;
         for (var v = 0u; v < TILE_VECTORS; v++) {
-            store(tile_vector(&sum, m - row, v), m, map, out_z, first + v * 4u * SUBGROUP);
+            quads[v] = tile_quad(&sum, (row_first - row) / 4u, v);
+        }
+        for (var m = row_first; m < min(row_first + 4u, end); m++) {
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                let value = quad_row(quads[v], m - row_first);
+                for (var j = 0u; j < 4u; j++) {
+                    let p = first + (v * 4u + j) * SUBGROUP;
+                    if p < out_pixels {
+                        let at = slice + m * slices + p;
+                        y[at] = Element(finish(value[j], hold(at, group + m)));
+                    }
+                }
+            }
         }
     }
 }

@@ -32,26 +32,15 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<Element4>;
 @group(0) @binding(5) var<storage, read> held: array<Element4>;
 
-/// Stores vector p of output channel m of a map, an image's group.
-fn store(sum: Accumulator4, m: u32, map: u32, p: u32) {
-    if p >= params.vectors {
-        return;
-    }
-    let channel = map % params.groups * params.out_channels + m;
-    var bias = Accumulator(0);
-    if HAS_BIAS != 0u {
-        bias = Accumulator(b[channel]);
-    }
-    let at = (map * params.out_channels + m) * params.vectors + p;
-    y[at] = Element4(finish_vector(sum + bias, hold_vector(at, channel)));
-}
-
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let row = workgroup.x * TILE_ROWS;
     let column = workgroup.y * (SUBGROUP * TILE_VECTORS) + local;
     let channels = params.in_channels;
     let vectors = params.vectors;
+    let group = workgroup.z % params.groups * params.out_channels;
+    let map = workgroup.z * params.out_channels;
+    let end = min(row + TILE_ROWS, params.out_channels);
     let weight_vectors = params.weight_vectors;
     let weight = workgroup.z % params.groups * channels * weight_vectors + row / 4u;
 
@@ -61,12 +50,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
 
     var sum: Tile;
+    if HAS_BIAS != 0u {
+        sum = bias_tile(group + row, group + end - 1u, local);
+    }
     for (var c = 0u; c < channels; c += DEPTH) {
         var weights: Weights;
         for (var i = 0u; i < WEIGHT_LOADS; i++) {
             let at = i * SUBGROUP + local;
-            let k = min(c + at / ROW_VECTORS, channels - 1u);
-            weights[i] = Accumulator4(w[weight + k * weight_vectors + at % ROW_VECTORS]);
+            let k = min(c + at / QUADS, channels - 1u);
+            weights[i] = Accumulator4(w[weight + k * weight_vectors + at % QUADS]);
         }
         var pixels: Pixels;
         for (var d = 0u; d < DEPTH; d++) {
@@ -80,10 +72,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
 
     // Epilogue.
-    let last = min(row + TILE_ROWS, params.out_channels);
-    for (var m = row; m < last; m++) {
+    for (var first = row; first < end; first += 4u) {
+        var quads: array<Quad, TILE_VECTORS>;
         for (var v = 0u; v < TILE_VECTORS; v++) {
-            store(tile_vector(&sum, m - row, v), m, workgroup.z, column + v * SUBGROUP);
+            quads[v] = tile_quad(&sum, (first - row) / 4u, v);
+        }
+        for (var m = first; m < min(first + 4u, end); m++) {
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                let p = column + v * SUBGROUP;
+                if p < vectors {
+                    let at = (map + m) * vectors + p;
+                    y[at] = Element4(finish_vector(quad_row(quads[v], m - first), hold_vector(at, group + m)));
+                }
+            }
         }
     }
 }

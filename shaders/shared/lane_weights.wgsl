@@ -2,21 +2,41 @@
 //
 // Weights: DEPTH steps of the inner dimension by TILE_ROWS rows, step by step, four neighbouring rows to a vector and one vector to a lane,
 // in as many loads as that takes.
-// Software drivers unroll a loop over a whole array, of at most 32 elements, and keep such arrays in registers: so the rows of a tile are
-// blocks of BLOCK_ROWS, and what comes after the sums goes through one copy of the code for all rows, chosen by `tile_vector`.
+// Software drivers unroll a loop over a whole array, of at most 32 elements, and keep such arrays in registers: so the rows of a tile come
+// in quads. What comes after the sums goes through one copy of the code for all rows, because these drivers compile slowly: a row by a
+// number that the compiler does not know is found by `tile_quad` and `quad_row`.
 
 const SUBGROUP: u32 = 8u;
 const DEPTH: u32 = 4u;
-const BLOCK_ROWS: u32 = 16u;
-const BLOCKS: u32 = TILE_ROWS / BLOCK_ROWS;
-const ROW_VECTORS: u32 = TILE_ROWS / 4u;
-const WEIGHT_LOADS: u32 = DEPTH * ROW_VECTORS / SUBGROUP;
-const_assert BLOCKS * BLOCK_ROWS == TILE_ROWS;
-const_assert WEIGHT_LOADS * SUBGROUP == DEPTH * ROW_VECTORS;
+const QUADS: u32 = TILE_ROWS / 4u;
+const WEIGHT_LOADS: u32 = DEPTH * QUADS / SUBGROUP;
+const BIAS_LOADS: u32 = TILE_ROWS / SUBGROUP;
+const_assert QUADS * 4u == TILE_ROWS;
+const_assert BIAS_LOADS * SUBGROUP == TILE_ROWS;
+const_assert WEIGHT_LOADS * SUBGROUP == DEPTH * QUADS;
 
 alias Weights = array<Accumulator4, WEIGHT_LOADS>;
 alias Pixels = array<array<Accumulator4, TILE_VECTORS>, DEPTH>;
-alias Tile = array<array<array<Accumulator4, TILE_VECTORS>, BLOCK_ROWS>, BLOCKS>;
+alias Tile = array<array<array<Accumulator4, TILE_VECTORS>, 4>, QUADS>;
+alias Quad = array<Accumulator4, 4>;
+
+/// The sums before the first product: the bias of each row, from element `first` of b on, which has no more than `last`.
+fn bias_tile(first: u32, last: u32, local: u32) -> Tile {
+    var loaded: array<Accumulator, BIAS_LOADS>;
+    for (var i = 0u; i < BIAS_LOADS; i++) {
+        loaded[i] = Accumulator(b[min(first + i * SUBGROUP + local, last)]);
+    }
+    var sum: Tile;
+    for (var quad = 0u; quad < QUADS; quad++) {
+        for (var r = 0u; r < 4u; r++) {
+            let bias = subgroupShuffle(loaded[quad / 2u], quad % 2u * 4u + r);
+            for (var v = 0u; v < TILE_VECTORS; v++) {
+                sum[quad][r][v] = Accumulator4(bias);
+            }
+        }
+    }
+    return sum;
+}
 
 fn shared_weight(weights: ptr<function, Weights>, at: u32, component: u32) -> Accumulator {
     return subgroupShuffle((*weights)[at / SUBGROUP][component], at % SUBGROUP);
@@ -24,27 +44,31 @@ fn shared_weight(weights: ptr<function, Weights>, at: u32, component: u32) -> Ac
 
 /// Adds the products of DEPTH steps.
 fn multiply_add(sum: ptr<function, Tile>, weights: ptr<function, Weights>, pixels: ptr<function, Pixels>) {
-    for (var block = 0u; block < BLOCKS; block++) {
-        for (var r = 0u; r < BLOCK_ROWS; r++) {
-            let at = (block * BLOCK_ROWS + r) / 4u;
-            let a = shared_weight(weights, at, r % 4u);
-            let b = shared_weight(weights, at + ROW_VECTORS, r % 4u);
-            let c = shared_weight(weights, at + 2u * ROW_VECTORS, r % 4u);
-            let d = shared_weight(weights, at + 3u * ROW_VECTORS, r % 4u);
+    for (var quad = 0u; quad < QUADS; quad++) {
+        for (var r = 0u; r < 4u; r++) {
+            let w0 = shared_weight(weights, quad, r);
+            let w1 = shared_weight(weights, quad + QUADS, r);
+            let w2 = shared_weight(weights, quad + 2u * QUADS, r);
+            let w3 = shared_weight(weights, quad + 3u * QUADS, r);
             for (var v = 0u; v < TILE_VECTORS; v++) {
-                (*sum)[block][r][v] = (*sum)[block][r][v]
-                    + a * (*pixels)[0][v] + b * (*pixels)[1][v] + c * (*pixels)[2][v] + d * (*pixels)[3][v];
+                (*sum)[quad][r][v] = (*sum)[quad][r][v]
+                    + w0 * (*pixels)[0][v] + w1 * (*pixels)[1][v] + w2 * (*pixels)[2][v] + w3 * (*pixels)[3][v];
             }
         }
     }
 }
 
-fn tile_vector(tile: ptr<function, Tile>, row: u32, v: u32) -> Accumulator4 {
-    var vector = (*tile)[0][0][v];
-    for (var block = 0u; block < BLOCKS; block++) {
-        for (var r = 0u; r < BLOCK_ROWS; r++) {
-            vector = select(vector, (*tile)[block][r][v], row == block * BLOCK_ROWS + r);
+/// Four rows of vector v.
+fn tile_quad(tile: ptr<function, Tile>, quad: u32, v: u32) -> Quad {
+    var rows: Quad;
+    for (var q = 0u; q < QUADS; q++) {
+        for (var r = 0u; r < 4u; r++) {
+            rows[r] = select(rows[r], (*tile)[q][r][v], q == quad);
         }
     }
-    return vector;
+    return rows;
+}
+
+fn quad_row(quad: Quad, row: u32) -> Accumulator4 {
+    return select(select(quad[0], quad[1], row == 1u), select(quad[2], quad[3], row == 3u), row >= 2u);
 }

@@ -17,14 +17,16 @@ const TILES: [Tile; 3] = [
 ];
 
 /// The tiles of kernels whose subgroup shares its loads, tallest first.
-const SUBGROUP_TILES: [Tile; 3] = [
+const SUBGROUP_TILES: [Tile; 4] = [
     Tile { header: part!("tiles/rows_64_vectors_1.wgsl"), rows: 64, vectors: 1 },
+    Tile { header: part!("tiles/rows_32_vectors_2.wgsl"), rows: 32, vectors: 2 },
     Tile { header: part!("tiles/rows_32_vectors_1.wgsl"), rows: 32, vectors: 1 },
     Tile { header: part!("tiles/rows_16_vectors_2.wgsl"), rows: 16, vectors: 2 },
 ];
 
-/// The headers of [`Tile::of_subgroup`], for a kernel's table.
-pub(crate) const SUBGROUP_TILE_HEADERS: &[Part] = &[SUBGROUP_TILES[0].header, SUBGROUP_TILES[1].header, SUBGROUP_TILES[2].header];
+/// The headers of [`SubgroupTiles`], for a kernel's table.
+pub(crate) const SUBGROUP_TILE_HEADERS: &[Part] =
+    &[SUBGROUP_TILES[0].header, SUBGROUP_TILES[1].header, SUBGROUP_TILES[2].header, SUBGROUP_TILES[3].header];
 
 /// The lanes of `shared/lane_weights.wgsl`.
 pub(crate) const SUBGROUP: u32 = 8;
@@ -52,18 +54,48 @@ pub(crate) fn workgroup_size(software: bool) -> u32 {
     if software { SOFTWARE_WORKGROUP } else { WORKGROUP_SIZE }
 }
 
+/// How a kernel whose subgroup shares its loads fills its tiles, for the choice of one.
+pub(crate) struct SubgroupTiles {
+    /// Rows of the product.
+    pub rows: usize,
+    /// Columns of the product.
+    pub columns: usize,
+    /// Columns of a tile that only lend what they have loaded.
+    pub lent: usize,
+    /// What a vector of columns costs to load, in instructions of Mesa's software driver.
+    pub vector_cost: usize,
+}
+
+impl SubgroupTiles {
+    /// A vector that is loaded at once.
+    pub const VECTOR: usize = 290;
+    /// A vector of four single loads.
+    pub const SCALARS: usize = 800;
+
+    /// The columns that a tile owns.
+    pub fn columns_of(&self, tile: &Tile) -> usize {
+        4 * tile.vectors * SUBGROUP as usize - self.lent
+    }
+
+    /// The tile that takes the fewest instructions: tall and wide ones load less for each product, and pad more.
+    pub fn best(&self) -> &'static Tile {
+        const ALL: &[Tile] = &SUBGROUP_TILES;
+        let cost = |t: &Tile| {
+            let loads = t.rows * SUBGROUP_DEPTH / 32 * Self::VECTOR + SUBGROUP_DEPTH * t.vectors * self.vector_cost;
+            // A product and its part of the load, the store and the mask of its sum.
+            let products = SUBGROUP_DEPTH * t.rows * t.vectors * 11;
+            self.rows.div_ceil(t.rows) * self.columns.div_ceil(self.columns_of(t)) * (loads + products)
+        };
+        ALL.iter().min_by_key(|t| cost(t)).unwrap_or(&ALL[0])
+    }
+}
+
 impl Tile {
     /// The tallest tile that so many rows fill at least half, else the lowest.
     pub fn for_rows(rows: usize) -> &'static Tile {
         const LOWEST: &Tile = &TILES[TILES.len() - 1];
         const ALL: &[Tile] = &TILES;
         ALL.iter().find(|t| t.rows < 2 * rows).unwrap_or(LOWEST)
-    }
-
-    /// The tile of a subgroup that shares its loads: the one that pads so many rows least, the tallest of several.
-    pub fn of_subgroup(rows: usize) -> &'static Tile {
-        const ALL: &[Tile] = &SUBGROUP_TILES;
-        ALL.iter().min_by_key(|t| rows.next_multiple_of(t.rows)).unwrap_or(&ALL[0])
     }
 
     /// Eight rows by eight columns.

@@ -30,6 +30,7 @@ pub static KERNELS: &[&Kernel] = &[
     &conv::POINTWISE,
     &conv::POINTWISE_SUBGROUP,
     &conv::REQUANTIZATION,
+    &conv::SAME_SUBGROUP,
     &conv::TRANSPOSE_DIRECT,
     &conv::TRANSPOSE_TILED,
     &cumsum::CUMSUM,

@@ -116,6 +116,7 @@ impl Lowerer {
             let pointwise = unit && place.output_elements().is_multiple_of(4);
             if self.software {
                 all.extend(pointwise.then(|| self.pointwise_subgroup()));
+                all.extend(self.same_subgroup());
                 all.push(self.implicit_gemm_subgroup());
             }
             all.extend(pointwise.then(|| self.pointwise()));
@@ -163,10 +164,9 @@ impl Lowerer {
         (Arg::Packed(self.operands.w, packing), c.out_channels.next_multiple_of(tile.rows) / 4)
     }
 
-    /// Workgroups of so many invocations that own a tile each: tiles of channels, blocks of so many vectors of pixels, images and groups.
-    pub(super) fn matrix_workgroups(&self, tile: &Tile, invocations: u32, vectors: usize) -> [u32; 3] {
+    fn matrix_workgroups(&self, tile: &Tile, vectors: usize) -> [u32; 3] {
         let c = &self.convolution;
-        let per_workgroup = invocations as usize * tile.vectors;
+        let per_workgroup = self.workgroup_size() as usize * tile.vectors;
         [c.out_channels.div_ceil(tile.rows), vectors.div_ceil(per_workgroup), c.batch * c.groups].map(|n| n as u32)
     }
 
@@ -189,7 +189,7 @@ impl Lowerer {
         let (params, weight) = self.pointwise_params(tile);
         let variant = self.variant(&POINTWISE, Some(tile), vec![self.has_bias(), self.software.into(), self.workgroup_size()]);
         let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
-        let workgroups = self.matrix_workgroups(tile, self.workgroup_size(), params.vectors as usize);
+        let workgroups = self.matrix_workgroups(tile, params.vectors as usize);
         Lowering::single(variant, &params, bindings, workgroups)
     }
 
@@ -229,7 +229,7 @@ impl Lowerer {
         };
         let variant = self.variant(&IMPLICIT_GEMM, Some(tile), vec![self.has_bias(), self.software.into(), self.workgroup_size()]);
         let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
-        let mut workgroups = self.matrix_workgroups(tile, self.workgroup_size(), (out_height * out_width).div_ceil(4) as usize);
+        let mut workgroups = self.matrix_workgroups(tile, (out_height * out_width).div_ceil(4) as usize);
         workgroups[2] = workgroups[2].saturating_mul(out_depth);
         Lowering::single(variant, &params, bindings, workgroups)
     }

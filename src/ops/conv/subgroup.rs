@@ -3,7 +3,7 @@
 use super::kernels::{BINDINGS, HAS_BIAS, POINTWISE, PointwiseParams};
 use super::lower::Lowerer;
 use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
-use crate::ops::tile::{SUBGROUP, SUBGROUP_DEPTH, SUBGROUP_TILE_HEADERS, Tile};
+use crate::ops::tile::{SUBGROUP, SUBGROUP_DEPTH, SUBGROUP_TILE_HEADERS, SubgroupTiles, Tile};
 use crate::plan::{Access, Arg, FLOAT_ELEMENT, Kernel, Lowering, Part, params, part};
 use crate::tensor::Tensor;
 
@@ -61,22 +61,93 @@ pub(crate) static IMPLICIT_GEMM_SUBGROUP: Kernel = Kernel {
     ..Kernel::BASE
 };
 
+params! {
+    pub(crate) struct SameParams {
+        inner: u32,
+        in_elements: u32,
+        in_vectors: u32,
+        height: u32,
+        width: u32,
+        top: u32,
+        left: u32,
+        out_channels: u32,
+        groups: u32,
+        weight_vectors: u32,
+    }
+}
+
+pub(crate) static SAME_SUBGROUP: Kernel = Kernel {
+    name: "conv2d_same_subgroup",
+    body: part!("conv2d_same_subgroup.wgsl"),
+    parts: &[LANE_WEIGHTS],
+    types: &[FLOAT_ELEMENT],
+    tiles: SUBGROUP_TILE_HEADERS,
+    overrides: &[HAS_BIAS],
+    params: SameParams::LAYOUT,
+    bindings: IMPLICIT_GEMM_SUBGROUP.bindings,
+    subgroup: SUBGROUP,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: IMPLICIT_GEMM_SUBGROUP.in_place,
+    ..Kernel::BASE
+};
+
 /// A tap that is outside every input: its slice.
 const OUTSIDE: u32 = 1 << 31;
 
 impl Lowerer {
+    fn tiles(&self, lent: usize, vector_cost: usize) -> SubgroupTiles {
+        let c = &self.convolution;
+        SubgroupTiles { rows: c.out_channels, columns: c.place.output[1] * c.place.output[2], lent, vector_cost }
+    }
+
+    /// Tiles of channels, blocks of pixels, images and groups.
+    fn tile_workgroups(&self, tiles: &SubgroupTiles, tile: &Tile) -> [u32; 3] {
+        let c = &self.convolution;
+        [c.out_channels.div_ceil(tile.rows), tiles.columns.div_ceil(tiles.columns_of(tile)), c.batch * c.groups].map(|n| n as u32)
+    }
+
+    /// For an output as large as the input, in two dimensions, stride 1.
+    pub(super) fn same_subgroup(&self) -> Option<Lowering> {
+        let c = &self.convolution;
+        let place = &c.place;
+        if place.stride != [1; 3] || place.input != place.output || place.input[0] != 1 || place.kernel[0] != 1 {
+            return None;
+        }
+        let tiles = self.tiles(4, SubgroupTiles::VECTOR + 25);
+        let tile = tiles.best();
+        let plane = place.output_elements();
+        let (weight, weight_vectors) = self.packed_weight(tile);
+        let params = SameParams {
+            inner: (c.in_channels * place.taps()) as u32,
+            in_elements: (c.in_channels * plane) as u32,
+            in_vectors: (c.batch * c.groups * c.in_channels * plane).div_ceil(4) as u32,
+            height: place.input[1] as u32,
+            width: place.input[2] as u32,
+            top: place.before[1] as u32,
+            left: place.before[2] as u32,
+            out_channels: c.out_channels as u32,
+            groups: c.groups as u32,
+            weight_vectors: weight_vectors as u32,
+        };
+        let variant = self.variant(&SAME_SUBGROUP, Some(tile), vec![self.has_bias()]);
+        let bindings = vec![self.x(), weight, self.bias(), self.taps(), Arg::Output(0)];
+        Some(Lowering::single(variant, &params, bindings, self.tile_workgroups(&tiles, tile)))
+    }
+
     pub(super) fn pointwise_subgroup(&self) -> Lowering {
-        let tile = Tile::of_subgroup(self.convolution.out_channels);
+        let tiles = self.tiles(0, SubgroupTiles::VECTOR);
+        let tile = tiles.best();
         let (params, weight) = self.pointwise_params(tile);
         let variant = self.variant(&POINTWISE_SUBGROUP, Some(tile), vec![self.has_bias()]);
         let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
-        Lowering::single(variant, &params, bindings, self.matrix_workgroups(tile, SUBGROUP, params.vectors as usize))
+        Lowering::single(variant, &params, bindings, self.tile_workgroups(&tiles, tile))
     }
 
     pub(super) fn implicit_gemm_subgroup(&self) -> Lowering {
         let c = &self.convolution;
         let place = &c.place;
-        let tile = Tile::of_subgroup(c.out_channels);
+        let tiles = self.tiles(0, SubgroupTiles::SCALARS);
+        let tile = tiles.best();
         let [in_depth, in_height, in_width] = place.input.map(|n| n as u32);
         let [out_depth, out_height, out_width] = place.output.map(|n| n as u32);
         let [stride_z, stride_y, stride_x] = place.stride.map(|n| n as u32);
@@ -103,7 +174,7 @@ impl Lowerer {
         };
         let variant = self.variant(&IMPLICIT_GEMM_SUBGROUP, Some(tile), vec![self.has_bias()]);
         let bindings = vec![self.x(), weight, self.bias(), self.taps(), Arg::Output(0)];
-        let mut workgroups = self.matrix_workgroups(tile, SUBGROUP, (out_height * out_width).div_ceil(4) as usize);
+        let mut workgroups = self.tile_workgroups(&tiles, tile);
         workgroups[2] = workgroups[2].saturating_mul(out_depth);
         Lowering::single(variant, &params, bindings, workgroups)
     }
