@@ -21,6 +21,8 @@ pub static KERNELS: &[&Kernel] = &[
     &classify::CLASSIFY,
     &conv::DEFORM_COLUMNS,
     &conv::DEPTHWISE,
+    &conv::DEPTHWISE_PLANES,
+    &conv::DEPTHWISE_STRIPS,
     &conv::DIRECT,
     &conv::IMPLICIT_GEMM,
     &conv::IMPLICIT_GEMM_SUBGROUP,

@@ -1,7 +1,7 @@
 //! Convolution.
 
-use macula::DType;
 use macula::ops::{Conv, Padding, Spatial};
+use macula::{DType, Tensor};
 
 use crate::support::{Case, case, random, to_dtype, to_f16};
 
@@ -97,6 +97,58 @@ fn depthwise_on_larger_maps() {
         let tall = Conv { groups: 2, ..strided([2, 1], Padding::symmetric([2, 1])) };
         with_bias(tall, [1, 2, 2 * height, width], [2, 1, 5, 4]).check();
         without_bias(Conv { dilation: Some([2, 1].into()), groups: 2, ..padded([2, 1]) }, [1, 2, height, width], [2, 1, 3, 3]).check();
+    }
+}
+
+/// Strips of whole vectors, and whole planes where the device has subgroups of eight: square kernels on widths of every remainder.
+#[test]
+fn depthwise_by_strips_and_planes() {
+    let square = |c: usize, k: usize, stride: usize, before: [usize; 2], after: [usize; 2]| {
+        (Conv { groups: c, ..strided([stride, stride], explicit(before, after)) }, [c, 1, k, k])
+    };
+    for k in [3, 5, 7] {
+        let half = k / 2;
+        for (height, width) in [(1, 4), (5, 8), (3, 9), (8, 12), (7, 7), (4, 6), (9, 5)] {
+            let (op, w) = square(5, k, 1, [half; 2], [half; 2]);
+            with_bias(op, [2, 5, height, width], w).check();
+        }
+        // Every padding on the left, and outputs of other sizes than the input.
+        for left in 0..=3 {
+            let (op, w) = square(3, k, 1, [left, left], [half, (k - 1).abs_diff(left) + if left < k { 0 } else { 2 }]);
+            without_bias(op, [2, 3, 9, 12], w).check();
+            let (op, w) = square(3, k, 2, [half, left], [half, if left < k { k - 1 - left } else { 1 }]);
+            with_bias(op, [2, 3, 11, 16], w).check();
+            let (op, w) = square(2, k, 2, [0, left], [half, k + 6 - left]);
+            without_bias(op, [1, 2, 17, 24], w).check();
+        }
+        with_bias(Conv { groups: 3, ..padded([half, half]) }, [2, 3, 6, 8], [6, 1, k, k]).check();
+    }
+}
+
+/// Eight planes share a subgroup: fewer, as many, more; vectors that hold the end of one plane and the start of the next.
+#[test]
+fn depthwise_on_many_small_maps() {
+    for (n, c, height, width) in [(1, 1, 3, 5), (1, 8, 7, 7), (1, 9, 7, 7), (2, 12, 5, 7), (3, 7, 3, 6), (1, 17, 14, 14), (1, 4, 11, 28)] {
+        with_bias(Conv { groups: c, ..padded([1, 1]) }, [n, c, height, width], [c, 1, 3, 3]).check();
+    }
+    for (width, k) in [(19, 5), (38, 3), (40, 3), (14, 7), (19, 7), (29, 5)] {
+        without_bias(Conv { groups: 3, ..padded([k / 2, k / 2]) }, [1, 3, 10, width], [3, 1, k, k]).check();
+    }
+}
+
+/// What is not finite stays in the windows that reach it: nothing outside a plane or in the padding is multiplied.
+#[test]
+fn depthwise_keeps_nan_in_its_windows() {
+    for (height, width) in [(5, 7), (4, 8), (6, 6)] {
+        for stride in [1, 2] {
+            let mut x = vec![0.5f32; 3 * height * width];
+            for at in [0, height * width - 1, height * width, 2 * height * width - width, 3 * height * width - 1] {
+                x[at] = f32::NAN;
+            }
+            let op = Conv { groups: 3, ..strided([stride, stride], Padding::symmetric([1, 1])) };
+            let x = Tensor::new([1, 3, height, width], x).unwrap();
+            case(op).runtime(x).constant(random(2, [3, 1, 3, 3], -1.0..1.0)).check();
+        }
     }
 }
 

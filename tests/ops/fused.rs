@@ -61,6 +61,10 @@ fn convolutions() {
     check_epilogues(padded(1), x(), &weights, false, [2, 9, 7, 9]);
     // Depthwise, sliding and not.
     check_epilogues(padded(6), x(), &[random(4, [12, 1, 2, 3], -0.5..0.5)], true, [2, 12, 7, 9]);
+    // Depthwise by strips, and by planes whose ends share vectors.
+    let same = |groups| Conv { padding: Padding::symmetric([1, 1]), groups, ..Conv::default() };
+    check_epilogues(same(6), random(1, [2, 6, 5, 8], -1.0..1.0), &[random(4, [6, 1, 3, 3], -0.5..0.5)], true, [2, 6, 5, 8]);
+    check_epilogues(same(9), random(1, [1, 9, 5, 7], -1.0..1.0), &[random(4, [9, 1, 3, 3], -0.5..0.5)], true, [1, 9, 5, 7]);
     // Pointwise: whole vectors of pixels.
     let x = random(5, [2, 6, 4, 7], -1.0..1.0);
     check_epilogues(Conv::default(), x.clone(), &[random(6, [10, 6, 1, 1], -0.5..0.5)], true, [2, 10, 4, 7]);
@@ -88,6 +92,12 @@ fn channels_have_slopes_of_their_own() {
     let pointwise = fused(Conv { groups: 3, ..Conv::default() }, 2, vec![RELU, binary(Binary::Add, 2, false)]);
     let x = random(23, [2, 6, 4, 7], -1.0..1.0);
     case(pointwise).runtime(x).constant(random(24, [9, 2, 1, 1], -0.5..0.5)).constant(slope()).check();
+    for width in [7, 8] {
+        let depthwise = Conv { padding: Padding::symmetric([1, 1]), groups: 9, ..Conv::default() };
+        let x = random(23, [2, 9, 5, width], -1.0..1.0);
+        let op = fused(depthwise, 2, vec![Step::PRelu { slope: 2 }, SWISH]);
+        case(op).runtime(x).constant(random(24, [9, 1, 3, 3], -1.0..1.0)).constant(slope()).check();
+    }
     let op = fused(MatMul, 2, vec![binary(Binary::Mul, 2, false), RELU]);
     let (a, b) = (random(25, [2, 5, 7], -1.0..1.0), random(26, [7, 10], -1.0..1.0));
     case(op).runtime(a).constant(b).constant(random(27, [10], -1.0..1.0)).check();

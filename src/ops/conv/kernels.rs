@@ -4,9 +4,6 @@ use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
 use crate::ops::tile::{ROLLED, TILE_HEADERS, TILE_ROWS, WORKGROUPS};
 use crate::plan::{Access, FLOAT_ELEMENT, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
 
-/// Output rows of a depthwise invocation where reads cost more than lanes: a GPU rather has more invocations.
-pub(super) const SOFTWARE_BLOCK_HEIGHT: u32 = 4;
-
 pub(super) const HAS_BIAS: Override = Override { name: "HAS_BIAS", values: &[0, 1] };
 const REQUANTIZE: Part = part!("shared/requantize.wgsl");
 pub(super) const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
@@ -70,43 +67,6 @@ pub(crate) static IMPLICIT_GEMM: Kernel = Kernel {
     tiles: TILE_HEADERS,
     overrides: &[HAS_BIAS, ROLLED, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: ImplicitGemmParams::LAYOUT,
-    bindings: BINDINGS,
-    epilogue: ELEMENT_EPILOGUE,
-    in_place: Some(4),
-    ..Kernel::BASE
-};
-
-params! {
-    pub(crate) struct DepthwiseParams {
-        multiplier: u32,
-        in_height: u32,
-        in_width: u32,
-        out_height: u32,
-        out_width: u32,
-        kernel_height: u32,
-        kernel_width: u32,
-        stride_y: u32,
-        stride_x: u32,
-        dilation_y: u32,
-        dilation_x: u32,
-        top: u32,
-        left: u32,
-    }
-}
-
-pub(crate) static DEPTHWISE: Kernel = Kernel {
-    name: "conv2d_depthwise",
-    body: part!("conv2d_depthwise.wgsl"),
-    parts: &[],
-    types: &[FLOAT_ELEMENT],
-    tiles: &[],
-    overrides: &[
-        Override { name: "BLOCK_HEIGHT", values: &[1, SOFTWARE_BLOCK_HEIGHT] },
-        HAS_BIAS,
-        Override { name: "SLIDING", values: &[0, 1] },
-        Override { name: "WORKGROUP_SIZE", values: WORKGROUPS },
-    ],
-    params: DepthwiseParams::LAYOUT,
     bindings: BINDINGS,
     epilogue: ELEMENT_EPILOGUE,
     in_place: Some(4),

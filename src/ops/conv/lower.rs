@@ -1,12 +1,11 @@
 //! The kernels of convolution and when each one serves.
 
-use super::kernels::{
-    DEPTHWISE, DIRECT, DepthwiseParams, DirectParams, IMPLICIT_GEMM, ImplicitGemmParams, POINTWISE, PointwiseParams, SOFTWARE_BLOCK_HEIGHT,
-};
+use super::depthwise;
+use super::kernels::{DIRECT, DirectParams, IMPLICIT_GEMM, ImplicitGemmParams, POINTWISE, PointwiseParams};
 use super::{Conv, Convolution};
 use crate::ops::matmul::{Factor, Product, lower_product};
 use crate::ops::tile::{Tile, workgroup_size};
-use crate::plan::{Arg, Elem, Kernel, LowerContext, Lowered, Lowering, Packing, Variant, WORKGROUP_SIZE, workgroups_1d};
+use crate::plan::{Arg, Elem, Kernel, LowerContext, Lowered, Lowering, Packing, Part, Variant, WORKGROUP_SIZE, workgroups_1d};
 
 /// Every way to compute the convolution on this device, best first.
 pub(super) fn lower(op: &Conv, context: &LowerContext<'_>) -> Lowered {
@@ -74,12 +73,12 @@ pub(super) struct Operands {
 
 /// A convolution whose every extent a shader can reach.
 pub(super) struct Lowerer {
-    pub(super) convolution: Convolution,
-    operands: Operands,
+    pub convolution: Convolution,
+    pub operands: Operands,
     elem: Elem,
     constant_weight: bool,
-    software: bool,
-    max_workgroups: u32,
+    pub software: bool,
+    pub max_workgroups: u32,
     outputs: usize,
 }
 
@@ -109,7 +108,7 @@ impl Lowerer {
         // A matrix product with one input channel has too little reuse of its pixels, unless many output channels share them.
         let few_sharers = c.out_channels <= 4;
         if depthwise && few_sharers {
-            all.push(self.depthwise());
+            all.extend(depthwise::lowerings(self));
         }
         if self.constant_weight && loops(place.taps() * (1 + c.in_channels)) {
             let unit = place.kernel == [1; 3] && place.stride == [1; 3] && place.input == place.output;
@@ -123,7 +122,7 @@ impl Lowerer {
             all.push(self.implicit_gemm());
         }
         if depthwise && !few_sharers {
-            all.push(self.depthwise());
+            all.extend(depthwise::lowerings(self));
         }
         if loops(c.in_channels * (1 + depth * (1 + height * (1 + width)))) {
             all.extend(self.direct());
@@ -136,12 +135,12 @@ impl Lowerer {
         Tile::for_rows(self.convolution.out_channels)
     }
 
-    fn workgroup_size(&self) -> u32 {
+    pub(super) fn workgroup_size(&self) -> u32 {
         workgroup_size(self.software)
     }
 
-    pub(super) fn variant(&self, kernel: &'static Kernel, tile: Option<&Tile>, overrides: Vec<u32>) -> Variant {
-        Variant::new(kernel, vec![self.elem], tile.map(|t| t.header), overrides)
+    pub(super) fn variant(&self, kernel: &'static Kernel, tile: Option<Part>, overrides: Vec<u32>) -> Variant {
+        Variant::new(kernel, vec![self.elem], tile, overrides)
     }
 
     pub(super) fn x(&self) -> Arg {
@@ -187,7 +186,7 @@ impl Lowerer {
     fn pointwise(&self) -> Lowering {
         let tile = self.tile();
         let (params, weight) = self.pointwise_params(tile);
-        let variant = self.variant(&POINTWISE, Some(tile), vec![self.has_bias(), self.software.into(), self.workgroup_size()]);
+        let variant = self.variant(&POINTWISE, Some(tile.header), vec![self.has_bias(), self.software.into(), self.workgroup_size()]);
         let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
         let workgroups = self.matrix_workgroups(tile, params.vectors as usize);
         Lowering::single(variant, &params, bindings, workgroups)
@@ -227,42 +226,11 @@ impl Lowerer {
             groups: c.groups as u32,
             weight_vectors: weight_vectors as u32,
         };
-        let variant = self.variant(&IMPLICIT_GEMM, Some(tile), vec![self.has_bias(), self.software.into(), self.workgroup_size()]);
+        let variant = self.variant(&IMPLICIT_GEMM, Some(tile.header), vec![self.has_bias(), self.software.into(), self.workgroup_size()]);
         let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
         let mut workgroups = self.matrix_workgroups(tile, (out_height * out_width).div_ceil(4) as usize);
         workgroups[2] = workgroups[2].saturating_mul(out_depth);
         Lowering::single(variant, &params, bindings, workgroups)
-    }
-
-    fn depthwise(&self) -> Lowering {
-        let c = &self.convolution;
-        let place = &c.place;
-        let [(kernel_height, kernel_width), (stride_y, stride_x), (dilation_y, dilation_x), (top, left), (in_height, in_width)] =
-            [place.kernel, place.stride, place.dilation, place.before, place.input].map(plane);
-        let (out_height, out_width) = plane(place.output);
-        let params = DepthwiseParams {
-            multiplier: c.out_channels as u32,
-            in_height,
-            in_width,
-            out_height,
-            out_width,
-            kernel_height,
-            kernel_width,
-            stride_y,
-            stride_x,
-            dilation_y,
-            dilation_x,
-            top,
-            left,
-        };
-        let sliding = u32::from(stride_x == 1 && (dilation_y, dilation_x) == (1, 1));
-        let tall_blocks = out_width.div_ceil(4) * out_height.div_ceil(SOFTWARE_BLOCK_HEIGHT);
-        let block_height = if self.software && tall_blocks >= 2 * self.workgroup_size() { SOFTWARE_BLOCK_HEIGHT } else { 1 };
-        let overrides = vec![block_height, self.has_bias(), sliding, self.workgroup_size()];
-        let variant = self.variant(&DEPTHWISE, None, overrides);
-        let blocks = out_width.div_ceil(4) * out_height.div_ceil(block_height);
-        let workgroups = [blocks.div_ceil(self.workgroup_size()), (c.groups * c.out_channels) as u32, c.batch as u32];
-        Lowering::single(variant, &params, vec![self.x(), Arg::Input(self.operands.w), self.bias(), Arg::Output(0)], workgroups)
     }
 
     fn direct(&self) -> Option<Lowering> {
@@ -302,9 +270,4 @@ impl Lowerer {
         let variant = self.variant(&DIRECT, None, vec![self.has_bias(), WORKGROUP_SIZE]);
         Some(Lowering::single(variant, &params, vec![self.x(), Arg::Input(self.operands.w), self.bias(), Arg::Output(0)], workgroups))
     }
-}
-
-/// The height's and the width's number of three.
-fn plane([_, y, x]: [usize; 3]) -> (u32, u32) {
-    (y as u32, x as u32)
 }

@@ -1,6 +1,7 @@
 //! Convolution in one, two and three dimensions, its transpose, and its integer and deformable kin.
 
 mod deform;
+mod depthwise;
 mod integer;
 mod kernels;
 mod lower;
@@ -10,11 +11,12 @@ mod transpose;
 
 pub use deform::DeformConv;
 pub(crate) use deform::of_columns;
+pub(crate) use depthwise::{DEPTHWISE, DEPTHWISE_PLANES, DEPTHWISE_STRIPS};
 pub use integer::{ConvInteger, QLinearConv};
 pub(crate) use integer::{Quantized, ZeroPoints};
 pub(crate) use kernels::{
-    DEFORM_COLUMNS, DEPTHWISE, DIRECT, IMPLICIT_GEMM, INTEGER, INTEGER_COLUMNS, INTEGER_PACKED, POINTWISE, REQUANTIZATION,
-    TRANSPOSE_DIRECT, TRANSPOSE_TILED,
+    DEFORM_COLUMNS, DIRECT, IMPLICIT_GEMM, INTEGER, INTEGER_COLUMNS, INTEGER_PACKED, POINTWISE, REQUANTIZATION, TRANSPOSE_DIRECT,
+    TRANSPOSE_TILED,
 };
 pub(crate) use subgroup::{IMPLICIT_GEMM_SUBGROUP, POINTWISE_SUBGROUP, SAME_SUBGROUP};
 pub use transpose::ConvTranspose;

@@ -129,7 +129,7 @@ impl Lowerer {
             groups: c.groups as u32,
             weight_vectors: weight_vectors as u32,
         };
-        let variant = self.variant(&SAME_SUBGROUP, Some(tile), vec![self.has_bias()]);
+        let variant = self.variant(&SAME_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
         let bindings = vec![self.x(), weight, self.bias(), self.taps(), Arg::Output(0)];
         Some(Lowering::single(variant, &params, bindings, self.tile_workgroups(&tiles, tile)))
     }
@@ -138,7 +138,7 @@ impl Lowerer {
         let tiles = self.tiles(0, SubgroupTiles::VECTOR);
         let tile = tiles.best();
         let (params, weight) = self.pointwise_params(tile);
-        let variant = self.variant(&POINTWISE_SUBGROUP, Some(tile), vec![self.has_bias()]);
+        let variant = self.variant(&POINTWISE_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
         let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
         Lowering::single(variant, &params, bindings, self.tile_workgroups(&tiles, tile))
     }
@@ -172,7 +172,7 @@ impl Lowerer {
             groups: c.groups as u32,
             weight_vectors: weight_vectors as u32,
         };
-        let variant = self.variant(&IMPLICIT_GEMM_SUBGROUP, Some(tile), vec![self.has_bias()]);
+        let variant = self.variant(&IMPLICIT_GEMM_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
         let bindings = vec![self.x(), weight, self.bias(), self.taps(), Arg::Output(0)];
         let mut workgroups = self.tile_workgroups(&tiles, tile);
         workgroups[2] = workgroups[2].saturating_mul(out_depth);
