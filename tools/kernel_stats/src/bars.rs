@@ -3,7 +3,7 @@
 use macula::plan::{Elem, Variant};
 
 use crate::isa::HotLoop;
-use crate::vulkan::Statistics;
+use crate::vulkan::Compiled;
 
 /// Workgroup memory that every device has.
 pub const WORKGROUP_MEMORY: u64 = 16 << 10;
@@ -13,33 +13,35 @@ pub const MULTIPLY_ADD_SHARE: f64 = 0.8;
 
 /// Whether a variant is a main tile: a kernel on reals with a register tile, which a tile header sizes.
 pub fn is_main_tile(variant: &Variant) -> bool {
-    variant.tile.is_some_and(|tile| tile.source.contains("const TILE_"))
-        && variant.types.iter().any(|elem| matches!(elem, Elem::F32 | Elem::F16))
+    variant.tile.is_some_and(|tile| sizes_a_tile(tile.source)) && variant.types.iter().any(|elem| matches!(elem, Elem::F32 | Elem::F16))
 }
 
-/// What a shader breaks, in numbers; empty where it keeps to everything.
-pub fn broken(statistics: &Statistics, hot_loop: Option<&HotLoop>, main_tile: bool) -> Vec<String> {
+/// Whether a source has the sizes of a register tile.
+pub fn sizes_a_tile(source: &str) -> bool {
+    source.contains("const TILE_")
+}
+
+/// What a shader breaks, in numbers; empty where it keeps to everything. A bar that cannot be looked at is broken.
+pub fn broken(compiled: &Compiled, hot_loop: Option<&HotLoop>, main_tile: bool) -> Vec<String> {
     let mut broken = vec![];
-    let (vector, scalar, scratch) =
-        (statistics.get("Spilled VGPRs"), statistics.get("Spilled SGPRs"), statistics.get("Scratch size"));
+    let of = |name| compiled.statistics.get(name);
+    let (vector, scalar, scratch) = (of("Spilled VGPRs"), of("Spilled SGPRs"), of("Scratch size"));
     if vector + scalar > 0 {
         broken.push(format!("{vector} vector and {scalar} scalar registers spilled"));
     } else if scratch > 0 {
-        broken.push(format!("an array of {scratch} B lies in memory, not in registers"));
+        broken.push(format!("arrays of {scratch} B lie in memory, not in registers"));
     }
-    let memory = statistics.get("LDS size");
+    let memory = of("LDS size");
     if memory > WORKGROUP_MEMORY {
         broken.push(format!("{memory} B of workgroup memory, at most {WORKGROUP_MEMORY}"));
     }
     if main_tile {
         match hot_loop.and_then(|hot| Some((hot.mix, hot.mix.multiply_add_share()?))) {
+            None if compiled.assembly.is_empty() => broken.push("no disassembler: multiply-adds unknown".into()),
             None => broken.push("no loop multiplies and adds".into()),
-            Some((mix, share)) if share < MULTIPLY_ADD_SHARE => broken.push(format!(
-                "{} of {} vector instructions of the hot loop multiply and add, at least {:.0} % should",
-                mix.multiply_adds,
-                mix.vector(),
-                100.0 * MULTIPLY_ADD_SHARE
-            )),
+            Some((mix, share)) if share < MULTIPLY_ADD_SHARE => {
+                broken.push(format!("multiply-adds below {:.0} %: {} of {}", 100.0 * MULTIPLY_ADD_SHARE, mix.multiply_adds, mix.vector()))
+            }
             Some(_) => {}
         }
     }
@@ -50,9 +52,11 @@ pub fn broken(statistics: &Statistics, hot_loop: Option<&HotLoop>, main_tile: bo
 mod tests {
     use super::*;
     use crate::isa::Mix;
+    use crate::vulkan::Statistics;
 
-    fn statistics(values: &[(&str, u64)]) -> Statistics {
-        Statistics(values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect())
+    fn statistics(values: &[(&str, u64)]) -> Compiled {
+        let statistics = Statistics(values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect());
+        Compiled { statistics, assembly: "\ts_endpgm".into() }
     }
 
     fn hot_loop(multiply_adds: u32, integers: u32) -> HotLoop {
@@ -72,11 +76,13 @@ mod tests {
         let of = |name, value| broken(&statistics(&[(name, value)]), Some(&hot), true);
         assert_eq!(of("Spilled VGPRs", 3), ["3 vector and 0 scalar registers spilled"]);
         assert_eq!(of("Spilled SGPRs", 1), ["0 vector and 1 scalar registers spilled"]);
-        assert_eq!(of("Scratch size", 256), ["an array of 256 B lies in memory, not in registers"]);
+        assert_eq!(of("Scratch size", 256), ["arrays of 256 B lie in memory, not in registers"]);
         assert_eq!(of("LDS size", 16_385), ["16385 B of workgroup memory, at most 16384"]);
         let low = broken(&statistics(&[]), Some(&hot_loop(79, 21)), true);
-        assert_eq!(low, ["79 of 100 vector instructions of the hot loop multiply and add, at least 80 % should"]);
+        assert_eq!(low, ["multiply-adds below 80 %: 79 of 100"]);
         assert_eq!(broken(&statistics(&[]), None, true), ["no loop multiplies and adds"]);
+        let blind = Compiled { assembly: String::new(), ..statistics(&[]) };
+        assert_eq!(broken(&blind, None, true), ["no disassembler: multiply-adds unknown"]);
         let all = broken(&statistics(&[("Spilled VGPRs", 1), ("LDS size", 32_768)]), Some(&hot_loop(1, 1)), true);
         assert_eq!(all.len(), 3);
     }

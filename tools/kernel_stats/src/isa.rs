@@ -26,8 +26,10 @@ pub struct Mix {
     pub waits: u32,
     /// Loads into scalar registers.
     pub scalar_memory: u32,
-    /// Buffer and global memory, scratch included.
+    /// Loads from buffers and global memory, and what goes to scratch memory.
     pub vector_memory: u32,
+    /// Stores to buffers and global memory.
+    pub stores: u32,
     /// Workgroup memory.
     pub local_memory: u32,
 }
@@ -59,6 +61,7 @@ impl Mix {
                 &mut self.waits
             }
             "s" => &mut self.scalar,
+            "buffer" | "tbuffer" | "global" | "flat" if name.starts_with("store") => &mut self.stores,
             "buffer" | "tbuffer" | "global" | "flat" | "scratch" => &mut self.vector_memory,
             "ds" => &mut self.local_memory,
             _ => return None,
@@ -82,7 +85,7 @@ impl Mix {
     }
 }
 
-/// The loop of a shader with the most multiply-adds.
+/// The loop of a shader that does its work.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct HotLoop {
     /// The label that it begins with.
@@ -107,7 +110,8 @@ struct Instruction<'a> {
 
 /// The loop with the most multiply-adds of a disassembly as Mesa prints it: labels `BB3:`, then instructions, each with its encoding
 /// behind a semicolon. A loop is what lies between a label and the last branch back to it; its instructions are those that no loop
-/// inside it has. Nothing where no loop multiplies and adds.
+/// inside it has. A loop that stores is one over results, whose activations may well be polynomials, and comes after all that do not.
+/// Nothing where no loop multiplies and adds.
 pub fn hot_loop(assembly: &str) -> Option<HotLoop> {
     let (instructions, labels) = parse(assembly);
     let mut ends: HashMap<&str, usize> = HashMap::new();
@@ -117,10 +121,8 @@ pub fn hot_loop(assembly: &str) -> Option<HotLoop> {
             ends.entry(target).and_modify(|end| *end = instruction.line.max(*end)).or_insert(instruction.line);
         }
     }
-    let mut loops: Vec<HotLoop> = ends
-        .into_iter()
-        .map(|(label, end)| HotLoop { label: label.to_owned(), mix: Mix::default(), lines: labels[label]..=end })
-        .collect();
+    let mut loops: Vec<HotLoop> =
+        ends.into_iter().map(|(label, end)| HotLoop { label: label.to_owned(), mix: Mix::default(), lines: labels[label]..=end }).collect();
     loops.sort_by_key(|l| (l.lines.end() - l.lines.start(), *l.lines.start()));
     for instruction in &instructions {
         // The shortest loop around an instruction is the innermost.
@@ -130,7 +132,7 @@ pub fn hot_loop(assembly: &str) -> Option<HotLoop> {
         }
     }
     // Where two have as many, the shorter one is hotter.
-    loops.into_iter().filter(|l| l.mix.multiply_adds > 0).rev().max_by_key(|l| l.mix.multiply_adds)
+    loops.into_iter().filter(|l| l.mix.multiply_adds > 0).rev().max_by_key(|l| (l.mix.stores == 0, l.mix.multiply_adds))
 }
 
 /// The instructions, and the line of each label.
@@ -229,6 +231,19 @@ BB5:
         assert_eq!((found.mix.multiply_adds, found.mix.moves, found.mix.branches), (1, 1, 2));
     }
 
+    #[test]
+    fn a_loop_that_stores_comes_last() {
+        let main = "BB1:\n\tv_fmac_f32_e32 v0, v1, v2 ; 0\n\ts_cbranch_scc0 BB1 ; 0\n";
+        let results = "BB2:\n\tv_fma_f32 v0, v1, v2, v3 ; 0\n\tv_fma_f32 v0, v1, v2, v4 ; 0\n\tSTORE v0, v1 ; 0\n\ts_branch BB2 ; 0\n";
+        for store in ["buffer_store_dword", "global_store_b32"] {
+            let text = format!("{main}{}", results.replace("STORE", store));
+            assert_eq!(hot_loop(&text).map(|l| l.label), Some("BB1".to_owned()));
+            assert_eq!(hot_loop(&results.replace("STORE", store)).map(|l| l.label), Some("BB2".to_owned()), "there is no other");
+        }
+        let text = format!("{main}{}", results.replace("STORE", "scratch_store_dword"));
+        assert_eq!(hot_loop(&text).map(|l| l.label), Some("BB2".to_owned()), "a spilled register is no result");
+    }
+
     fn counted(mnemonics: &[&str]) -> Mix {
         let mut mix = Mix::default();
         mnemonics.iter().for_each(|mnemonic| mix.count(mnemonic));
@@ -238,9 +253,25 @@ BB5:
     #[test]
     fn multiply_adds_go_by_many_names() {
         let names = [
-            "v_fma_f32", "v_fmac_f32_e32", "v_fmaak_f32", "v_fmamk_f32", "v_mac_f32_e32", "v_mad_f32", "v_madak_f32", "v_pk_fma_f16",
-            "v_pk_fma_f32", "v_fma_mix_f32", "v_mad_mix_f32", "v_fma_mixlo_f16", "v_dot2_f32_f16", "v_dot2c_f32_f16_e32",
-            "v_dot4_i32_i8", "v_dot4c_i32_i8", "v_wmma_f32_16x16x16_f16", "v_mfma_f32_4x4x1f32", "v_dual_fmac_f32",
+            "v_fma_f32",
+            "v_fmac_f32_e32",
+            "v_fmaak_f32",
+            "v_fmamk_f32",
+            "v_mac_f32_e32",
+            "v_mad_f32",
+            "v_madak_f32",
+            "v_pk_fma_f16",
+            "v_pk_fma_f32",
+            "v_fma_mix_f32",
+            "v_mad_mix_f32",
+            "v_fma_mixlo_f16",
+            "v_dot2_f32_f16",
+            "v_dot2c_f32_f16_e32",
+            "v_dot4_i32_i8",
+            "v_dot4c_i32_i8",
+            "v_wmma_f32_16x16x16_f16",
+            "v_mfma_f32_4x4x1f32",
+            "v_dual_fmac_f32",
         ];
         assert_eq!(counted(&names), Mix { multiply_adds: names.len() as u32, ..Mix::default() });
     }
@@ -248,8 +279,20 @@ BB5:
     #[test]
     fn addresses_are_no_multiply_adds() {
         let names = [
-            "v_mad_u32_u24", "v_mad_i32_i24", "v_mad_u64_u32", "v_add_nc_u32_e32", "v_lshlrev_b32_e32", "v_mul_lo_u32", "v_add3_u32",
-            "v_lshl_add_u32", "v_and_b32_e32", "v_add_co_u32", "v_min_u32_e32", "v_bfe_u32", "v_mul_u32_u24_e32", "v_lshlrev_b64",
+            "v_mad_u32_u24",
+            "v_mad_i32_i24",
+            "v_mad_u64_u32",
+            "v_add_nc_u32_e32",
+            "v_lshlrev_b32_e32",
+            "v_mul_lo_u32",
+            "v_add3_u32",
+            "v_lshl_add_u32",
+            "v_and_b32_e32",
+            "v_add_co_u32",
+            "v_min_u32_e32",
+            "v_bfe_u32",
+            "v_mul_u32_u24_e32",
+            "v_lshlrev_b64",
         ];
         assert_eq!(counted(&names), Mix { integers: names.len() as u32, ..Mix::default() });
     }
@@ -257,9 +300,25 @@ BB5:
     #[test]
     fn the_rest_has_classes_too() {
         let mix = counted(&[
-            "v_mov_b32_e32", "v_cvt_f32_f16_e32", "v_cndmask_b32_e32", "v_cmp_gt_u32_e32", "v_mul_f32_e32", "v_exp_f32_e32", "s_mul_i32",
-            "s_cbranch_scc1", "s_waitcnt_vscnt", "s_delay_alu", "s_buffer_load_dwordx4", "s_load_b128", "buffer_store_dwordx4",
-            "global_load_b128", "ds_load_b128", "exp", "(invalid",
+            "v_mov_b32_e32",
+            "v_cvt_f32_f16_e32",
+            "v_cndmask_b32_e32",
+            "v_cmp_gt_u32_e32",
+            "v_mul_f32_e32",
+            "v_exp_f32_e32",
+            "s_mul_i32",
+            "s_cbranch_scc1",
+            "s_waitcnt_vscnt",
+            "s_delay_alu",
+            "s_buffer_load_dwordx4",
+            "s_load_b128",
+            "buffer_store_dwordx4",
+            "global_load_b128",
+            "buffer_load_dwordx4",
+            "scratch_store_dword",
+            "ds_load_b128",
+            "exp",
+            "(invalid",
         ]);
         let expected = Mix {
             multiply_adds: 0,
@@ -271,7 +330,8 @@ BB5:
             branches: 1,
             waits: 2,
             scalar_memory: 2,
-            vector_memory: 2,
+            vector_memory: 3,
+            stores: 1,
             local_memory: 1,
         };
         assert_eq!(mix, expected);

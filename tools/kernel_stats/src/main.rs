@@ -8,12 +8,13 @@ mod report;
 mod spirv;
 mod vulkan;
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use macula::plan::KERNELS;
+use macula::plan::{KERNELS, Variant};
 
 use measure::{Shader, measure};
 use vulkan::{Compiler, OpenError};
@@ -31,8 +32,11 @@ struct Args {
     /// Only variants whose names have all of these words, such as "f32 WORKGROUP_SIZE=64"
     #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
     variant: String,
+    /// Only variants without an epilogue, and not those in place
+    #[arg(long)]
+    plain: bool,
     /// A shader that is no kernel yet: these files, one after the other, instead of the kernels
-    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["kernel", "variant"])]
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["kernel", "variant", "plain"])]
     wgsl: Vec<PathBuf>,
     /// The overrides of the shader in --wgsl
     #[arg(long = "override", value_name = "NAME=VALUE", value_parser = parse_override, requires = "wgsl")]
@@ -119,7 +123,10 @@ fn shaders(args: &Args) -> Result<Vec<Shader>, String> {
         return Err(format!("no kernel `{unknown}`; there are {}", KERNELS.iter().map(|k| k.name).collect::<Vec<_>>().join(", ")));
     }
     let kernels = KERNELS.iter().filter(|kernel| args.kernel.is_empty() || args.kernel.iter().any(|name| name == kernel.name));
-    let variants = kernels.flat_map(|kernel| kernel.variants());
+    let plain = |variant: &Variant| variant.epilogue.iter().all(|value| *value == 0) && !variant.in_place;
+    let mut named = HashSet::new();
+    // Where a kernel has an epilogue, the one that does nothing is there twice.
+    let variants = kernels.flat_map(|kernel| kernel.variants()).filter(|v| (!args.plain || plain(v)) && named.insert(v.clone()));
     let isa = args.isa.as_deref().unwrap_or_default();
     let shaders: Vec<Shader> =
         variants.map(|v| Shader::from(&v)).filter(|s| has_words(&s.name, &args.variant) && has_words(&s.name, isa)).collect();
@@ -131,7 +138,8 @@ fn file_shader(args: &Args) -> Result<Shader, String> {
     let source = args.wgsl.iter().map(read).collect::<Result<String, _>>()?;
     let name = args.wgsl.last().and_then(|path| path.file_stem()).unwrap_or_default().to_string_lossy().into_owned();
     let (f16, i64) = (source.contains("enable f16"), source.contains("i64"));
-    Ok(Shader { name, source, constants: args.overrides.clone(), f16, i64, main_tile: false })
+    let main_tile = bars::sizes_a_tile(&source);
+    Ok(Shader { name, source, constants: args.overrides.clone(), f16, i64, main_tile })
 }
 
 /// Whether a name has all words of a text.
@@ -167,5 +175,20 @@ mod tests {
         assert!(message.contains("`conv3d`") && message.contains("conv2d_pointwise"), "{message}");
         let args = Args::try_parse_from(["kernel-stats", "--kernel", "matmul", "--variant", "f32"]).unwrap();
         assert!(shaders(&args).unwrap().iter().all(|s| s.name.starts_with("matmul f32")));
+    }
+
+    #[test]
+    fn every_variant_is_there_once() {
+        let names = |arguments: &[&str]| {
+            let args = Args::try_parse_from(["kernel-stats"].iter().chain(arguments)).unwrap();
+            let mut names: Vec<_> = shaders(&args).unwrap().into_iter().map(|s| s.name).collect();
+            names.sort();
+            names
+        };
+        let all = names(&["--kernel", "conv2d_pointwise"]);
+        assert!(all.windows(2).all(|pair| pair[0] != pair[1]));
+        let plain = names(&["--kernel", "conv2d_pointwise", "--plain"]);
+        assert!(plain.iter().all(|name| all.contains(name) && !name.contains("AFTER") && !name.contains("in place")));
+        assert!(!plain.is_empty() && plain.len() < all.len());
     }
 }

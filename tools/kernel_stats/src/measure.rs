@@ -98,7 +98,7 @@ pub fn measure(compiler: &Compiler, shaders: &[Shader]) -> Vec<Row> {
                     Err(not_compiled) => Outcome::NotCompiled { not_compiled },
                     Ok(compiled) => {
                         let hot_loop = hot_loop(&compiled.assembly);
-                        let broken = bars::broken(&compiled.statistics, hot_loop.as_ref(), shader.main_tile);
+                        let broken = bars::broken(&compiled, hot_loop.as_ref(), shader.main_tile);
                         let (statistics, assembly) = (compiled.statistics, compiled.assembly);
                         Outcome::Measured(Box::new(Measured { statistics, main_tile: shader.main_tile, hot_loop, broken, assembly }))
                     }

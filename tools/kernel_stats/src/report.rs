@@ -23,7 +23,7 @@ const COLUMNS: [(&str, &[&str]); 10] = [
 pub fn table(rows: &[Row], markdown: bool) -> String {
     let mut table = Table::new();
     table.load_style(if markdown { presets::ASCII_MARKDOWN } else { presets::UTF8_HORIZONTAL_ONLY });
-    table.set_content_arrangement(ContentArrangement::Disabled);
+    table.set_content_arrangement(if markdown { ContentArrangement::Disabled } else { ContentArrangement::Dynamic });
     let titles = COLUMNS.iter().map(|(title, _)| *title);
     table.set_header(["variant"].into_iter().chain(titles).chain(["multiply-adds", "remarks"]));
     table.add_rows(rows.iter().map(cells));

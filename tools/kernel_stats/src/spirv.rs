@@ -37,8 +37,8 @@ impl Parsed {
     pub fn translate(&self, constants: impl IntoIterator<Item = (String, f64)>) -> Result<SpirV, String> {
         let main = (ShaderStage::Compute, "main");
         let constants = constants.into_iter().collect();
-        let (module, info) = naga::back::pipeline_constants::process_overrides(&self.module, &self.info, Some(main), &constants)
-            .map_err(|e| chain(&e))?;
+        let (module, info) =
+            naga::back::pipeline_constants::process_overrides(&self.module, &self.info, Some(main), &constants).map_err(|e| chain(&e))?;
         let buffers = module.global_variables.iter().filter_map(|(_, global)| Some((global.binding?, global.space)));
         let bindings: Vec<_> = buffers.map(|(binding, space)| (binding, space == AddressSpace::Uniform)).collect();
         let target = |binding| spv::BindingInfo { descriptor_set: 0, binding, binding_array_size: None };

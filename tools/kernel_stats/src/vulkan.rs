@@ -40,7 +40,7 @@ impl Statistics {
 pub struct Compiled {
     /// What the driver says of it.
     pub statistics: Statistics,
-    /// The disassembly; empty where the driver has none.
+    /// The disassembly; empty where the driver has no disassembler for the GPU.
     pub assembly: String,
 }
 
@@ -61,6 +61,9 @@ pub struct Compiler {
 
 /// The name that RADV gives to a device of a family without hardware ends so.
 const NULL_HARDWARE: &str = "NULL HARDWARE";
+
+/// How Mesa begins what it gives instead, where its LLVM does not know the GPU.
+const NO_DISASSEMBLER: &str = "Shader disassembly is not supported";
 
 impl Compiler {
     /// Opens the first device without hardware that Vulkan shows.
@@ -113,9 +116,8 @@ impl Compiler {
         let core = vk::PhysicalDeviceFeatures::default().robust_buffer_access(true).shader_int64(i64);
         let mut statistics = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default().pipeline_executable_info(true);
         let mut robust = vk::PhysicalDeviceRobustness2FeaturesEXT::default().robust_buffer_access2(true);
-        let mut storage = vk::PhysicalDeviceVulkan11Features::default()
-            .storage_buffer16_bit_access(f16)
-            .uniform_and_storage_buffer16_bit_access(f16);
+        let mut storage =
+            vk::PhysicalDeviceVulkan11Features::default().storage_buffer16_bit_access(f16).uniform_and_storage_buffer16_bit_access(f16);
         let mut half = vk::PhysicalDeviceVulkan12Features::default().shader_float16(f16);
         let mut newest = vk::PhysicalDeviceVulkan13Features::default()
             .shader_zero_initialize_workgroup_memory(true)
@@ -196,7 +198,8 @@ impl Compiler {
         // SAFETY: as above; each text has a buffer as long as its size says, which outlives the call.
         unsafe { read(self.executables.device(), &info, &mut count, texts.as_mut_ptr()) }.result()?;
         let named = texts.iter().zip(&buffers).find(|(t, _)| text(t.name_as_c_str()) == "Assembly");
-        let assembly = named.map(|(_, buffer)| String::from_utf8_lossy(buffer).trim_end_matches('\0').to_owned()).unwrap_or_default();
+        let assembly = named.map(|(_, buffer)| String::from_utf8_lossy(buffer).trim_end_matches('\0').to_owned());
+        let assembly = assembly.filter(|text| !text.starts_with(NO_DISASSEMBLER)).unwrap_or_default();
         let values = statistics.iter().filter(|s| s.format == vk::PipelineExecutableStatisticFormatKHR::UINT64).map(|s| {
             // SAFETY: the format says which member of the union is valid.
             (text(s.name_as_c_str()), unsafe { s.value.u64 })
