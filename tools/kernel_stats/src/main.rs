@@ -29,7 +29,7 @@ struct Args {
     /// Only these kernels, by name
     #[arg(long, value_name = "NAME")]
     kernel: Vec<String>,
-    /// Only variants whose names have all of these words, such as "f32 WORKGROUP_SIZE=64"
+    /// Only variants with all of these words, such as "f32 ROLLED=0"; those without such an override stay
     #[arg(long, value_name = "WORDS", default_value = "", hide_default_value = true)]
     variant: String,
     /// Only variants without an epilogue, and not those in place
@@ -41,7 +41,7 @@ struct Args {
     /// The overrides of the shader in --wgsl
     #[arg(long = "override", value_name = "NAME=VALUE", value_parser = parse_override, requires = "wgsl")]
     overrides: Vec<(String, f64)>,
-    /// Print the disassembly of the variants whose names have all of these words instead of the table, hot loops marked
+    /// Print the disassembly, hot loops marked, instead of the table; of the variants with all of these words, as --variant
     #[arg(long, value_name = "WORDS", num_args = 0..=1, default_missing_value = "")]
     isa: Option<String>,
     /// Print JSON instead of the table: every statistic, and what the hot loops are made of
@@ -128,6 +128,7 @@ fn shaders(args: &Args) -> Result<Vec<Shader>, String> {
     // Where a kernel has an epilogue, the one that does nothing is there twice.
     let variants = kernels.flat_map(|kernel| kernel.variants()).filter(|v| (!args.plain || plain(v)) && named.insert(v.clone()));
     let isa = args.isa.as_deref().unwrap_or_default();
+    check_words(&args.variant).and_then(|()| check_words(isa))?;
     let shaders: Vec<Shader> =
         variants.map(|v| Shader::from(&v)).filter(|s| has_words(&s.name, &args.variant) && has_words(&s.name, isa)).collect();
     if shaders.is_empty() { Err("no variant has all of these words".into()) } else { Ok(shaders) }
@@ -142,9 +143,19 @@ fn file_shader(args: &Args) -> Result<Shader, String> {
     Ok(Shader { name, source, constants: args.overrides.clone(), f16, i64, main_tile })
 }
 
-/// Whether a name has all words of a text.
+/// Whether a variant's name has all words of a text. A word NAME=VALUE says nothing of variants without NAME.
 fn has_words(name: &str, words: &str) -> bool {
-    words.split_whitespace().all(|word| name.split_whitespace().any(|part| part == word))
+    let parts = || name.split_whitespace();
+    let silent =
+        |word: &str| word.split_once('=').is_some_and(|(o, _)| !parts().any(|part| part.split_once('=').is_some_and(|(p, _)| p == o)));
+    words.split_whitespace().all(|word| silent(word) || parts().any(|part| part == word))
+}
+
+/// That each NAME=VALUE in `words` is of an override that there is.
+fn check_words(words: &str) -> Result<(), String> {
+    let known = |name: &str| KERNELS.iter().any(|kernel| kernel.override_names().contains(&name));
+    let mut names = words.split_whitespace().filter_map(|word| word.split_once('=')).map(|(name, _)| name);
+    names.find(|name| !known(name)).map_or(Ok(()), |name| Err(format!("no kernel has an override `{name}`")))
 }
 
 #[cfg(test)]
@@ -166,6 +177,10 @@ mod tests {
         assert!(has_words("matmul f32 rows_8_vectors_2 HAS_C=1", "f32 HAS_C=1"));
         assert!(has_words("matmul f32", ""));
         assert!(!has_words("matmul f32 WORKGROUP_SIZE=64", "WORKGROUP_SIZE=6"));
+        assert!(has_words("max_pool f32 WORKGROUP_SIZE=64", "f32 HAS_C=1"), "it has no such override");
+        assert!(!has_words("max_pool f32 WORKGROUP_SIZE=64", "f16 HAS_C=1"));
+        assert!(check_words("f32 HAS_BIAS=1 AFTER=1").is_ok());
+        assert!(check_words("f32 HAS_BIASES=1").is_err_and(|e| e.contains("HAS_BIASES")));
     }
 
     #[test]

@@ -44,7 +44,7 @@ fn cells(row: &Row) -> Vec<String> {
     match &row.outcome {
         Outcome::NotCompiled { not_compiled } => {
             cells.extend(COLUMNS.iter().map(|_| String::new()));
-            cells.extend([String::new(), format!("not compiled: {}", not_compiled.trim())]);
+            cells.extend([String::new(), format!("not compiled: {}", not_compiled.lines().next().unwrap_or_default())]);
         }
         Outcome::Measured(measured) => {
             let sum = |names: &[&str]| names.iter().map(|name| measured.statistics.get(name)).sum::<u64>().to_string();
@@ -118,7 +118,7 @@ mod tests {
         };
         vec![
             Row { name: "matmul f32".into(), outcome: Outcome::Measured(Box::new(measured)) },
-            Row { name: "matmul f16".into(), outcome: Outcome::NotCompiled { not_compiled: "no 16-bit floats".into() } },
+            Row { name: "matmul f16".into(), outcome: Outcome::NotCompiled { not_compiled: "no 16-bit floats\nat all".into() } },
         ]
     }
 
@@ -127,7 +127,7 @@ mod tests {
         for markdown in [false, true] {
             let text = table(&rows(), markdown);
             assert!(text.contains("1 of 2, 50 %") && text.contains("registers; share"), "{text}");
-            assert!(text.contains("not compiled: no 16-bit floats"), "{text}");
+            assert!(text.contains("not compiled: no 16-bit floats") && !text.contains("at all"), "{text}");
             let first = text.lines().find(|l| l.contains("matmul f32")).unwrap();
             assert!(first.split(|c: char| !c.is_alphanumeric()).any(|word| word == "5"), "both kinds of registers are counted: {first}");
         }
@@ -155,6 +155,6 @@ mod tests {
         assert_eq!(value["variants"][0]["statistics"]["VGPRs"], 24);
         assert_eq!(value["variants"][0]["hot_loop"]["mix"]["multiply_adds"], 1);
         assert_eq!(value["variants"][0]["broken"][1], "share");
-        assert_eq!(value["variants"][1]["not_compiled"], "no 16-bit floats");
+        assert_eq!(value["variants"][1]["not_compiled"], "no 16-bit floats\nat all");
     }
 }
