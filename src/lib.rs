@@ -43,7 +43,7 @@ mod tensor;
 
 pub use device::{CacheFolder, Device, DeviceInfo, DeviceOptions};
 pub use error::{Error, OpError, Result};
-pub use gpu::{AdapterReport, DeviceKind, DeviceStatistics};
+pub use gpu::{AdapterReport, DeviceKind, DeviceStatistics, Roofline};
 pub use graph::{Dim, Graph, GraphBuilder, Node, NodeId, TensorType, Value, ValueId};
 pub use inspect::{AxisField, Comparison, Layer, Memory, NodeCheck, ReceptiveField, ReceptiveFields, Summary, VerifyReport, Worst};
 pub use optimize::{Pass, PassReport};

@@ -207,6 +207,25 @@ fn the_cpu_device_encodes_nothing_and_says_so() {
     assert!(matches!(session.encode(&mut encoder, &[], &[]), Err(Error::Device(_))));
 }
 
+#[test]
+fn dispatches_are_timed_in_one_submission() {
+    let (device, queue) = own_device();
+    let device = Device::from_wgpu(device, queue).unwrap();
+    let session = device.compile(network()).unwrap();
+    let (a, b) = (random(1, [2, 3, 5], -1.0..1.0), random(2, [2, 7], -1.0..1.0));
+    let inputs = [("a", a.view()), ("b", b.view())];
+    let before = session.run(&inputs).unwrap();
+    let submissions = device.statistics().submissions;
+    session.time_dispatches(&inputs, 100).unwrap();
+    assert_eq!(device.statistics().submissions, submissions + 2, "a run, and all that is timed");
+    assert_eq!(session.run(&inputs).unwrap().into_tensors(), before.into_tensors());
+    let on_cpu = Device::cpu().compile(network()).unwrap();
+    assert!(matches!(on_cpu.time_dispatches(&inputs, 1), Err(Error::Device(_))));
+    let x = Tensor::full([2, 3], 1f64);
+    let strict = device.compile(double_precision()).unwrap().time_dispatches(&[("x", x.view())], 1);
+    assert!(matches!(strict, Err(Error::Strict(nodes)) if nodes[0].contains("exp in f64")));
+}
+
 /// A network of which nothing has a kernel: WGSL has no `f64`.
 fn double_precision() -> Graph {
     let mut b = GraphBuilder::new("doubles");

@@ -99,7 +99,7 @@ impl Program {
         }
     }
 
-    fn record(&self, encoder: &mut wgpu::CommandEncoder, arena: &Arena, range: Range<usize>) {
+    pub(super) fn record(&self, encoder: &mut wgpu::CommandEncoder, arena: &Arena, range: Range<usize>) {
         if range.is_empty() {
             return;
         }

@@ -9,8 +9,10 @@ mod guards;
 #[allow(unsafe_code)]
 mod pipelines;
 mod program;
+mod roofline;
 #[cfg(test)]
 mod sharing;
+mod timing;
 mod transfer;
 mod weights;
 
@@ -20,4 +22,5 @@ pub(crate) use context::Context;
 pub use context::DeviceStatistics;
 pub(crate) use execute::{Trace, Wait};
 pub(crate) use program::Program;
+pub use roofline::Roofline;
 pub(crate) use weights::WeightStore;

@@ -1,6 +1,6 @@
 //! The list of every kernel, which the shader tests walk.
 
-use super::Kernel;
+use super::{Kernel, roofline};
 use crate::ops::{
     activation, arg_reduce, binary, cast, classify, conv, cumsum, det, fused, matmul, movement, norm, pool, quantize, reduce, sampling,
     softmax, top_k,
@@ -74,6 +74,8 @@ pub static KERNELS: &[&Kernel] = &[
     &reduce::REDUCE_MEAN_INTEGERS,
     &reduce::REDUCE_ROWS,
     &reduce::REDUCE_STRIDED,
+    &roofline::COPY,
+    &roofline::MULTIPLY_ADD,
     &sampling::COL2IM,
     &sampling::GRID_SAMPLE,
     &sampling::ROI_ALIGN,

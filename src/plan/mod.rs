@@ -10,6 +10,7 @@ mod layout;
 mod lower;
 mod packing;
 mod placement;
+pub(crate) mod roofline;
 mod storage;
 mod submissions;
 mod variant;

@@ -7,6 +7,7 @@ mod stages;
 
 use std::ops::Index;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use crate::cpu;
 use crate::device::Device;
@@ -193,10 +194,7 @@ impl Session {
         };
         let types: Vec<_> = inputs.iter().map(|(name, tensor)| (*name, tensor.ty.clone())).collect();
         let prepared = self.prepared_for_types(&types)?;
-        let on_cpu: Vec<_> = prepared.plan.host_nodes().map(|(n, why)| format!("`{}` ({}): {why}", n.name, n.op.name())).collect();
-        let (Some(program), true) = (&prepared.program, on_cpu.is_empty()) else {
-            return Err(Error::Strict(on_cpu));
-        };
+        let program = prepared.all_on_gpu()?;
         let bind = |name: &str, ids: &[ValueId], buffer: &'_ wgpu::Buffer, usage: wgpu::BufferUsages| {
             let fail = |message: String| Error::Input { name: name.to_owned(), message };
             let id = ids.iter().copied().find(|id| self.graph.value(*id).name == name).ok_or_else(|| fail("no such value".into()))?;
@@ -222,6 +220,27 @@ impl Session {
             .map(|(name, buffer)| Ok((bind(name, self.graph.outputs(), buffer, wgpu::BufferUsages::COPY_DST)?, *buffer)))
             .collect::<Result<_>>()?;
         program.encode(context, encoder, &inputs, &outputs)
+    }
+
+    /// How long the dispatches of `repeats` runs take, in one submission and waited for: no upload, no download. One run with these
+    /// inputs comes first.
+    ///
+    /// # Errors
+    /// As [`Session::run`]; [`Error::Device`] on the CPU device, [`Error::Strict`] where a node would run on the CPU,
+    /// [`Error::NeedsElements`] where shapes depend on what the network computes.
+    pub fn time_dispatches(&self, inputs: &[(&str, TensorView<'_>)], repeats: usize) -> Result<Duration> {
+        let Some(context) = self.device.context() else {
+            return Err(Error::Device("the CPU device dispatches nothing; compile for a GPU".into()));
+        };
+        let views = self.order(inputs)?;
+        match self.ready_for(&views)? {
+            Ready::Plan(prepared) => {
+                let program = prepared.all_on_gpu()?;
+                pollster::block_on(program.run(context, &views, Wait::Here, None))?;
+                program.time(context, repeats)
+            }
+            Ready::Stages(_) => Err(Error::NeedsElements(self.graph.name().into())),
+        }
     }
 
     /// Runs the network here and every node on the reference, on the inputs that the node had here, and compares.

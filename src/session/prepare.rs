@@ -35,6 +35,17 @@ pub(super) struct Prepared {
     pub program: Option<Program>,
 }
 
+impl Prepared {
+    /// The program, if no node of it runs on the CPU.
+    pub fn all_on_gpu(&self) -> Result<&Program> {
+        let on_cpu: Vec<_> = self.plan.host_nodes().map(|(n, why)| format!("`{}` ({}): {why}", n.name, n.op.name())).collect();
+        match &self.program {
+            Some(program) if on_cpu.is_empty() => Ok(program),
+            _ => Err(Error::Strict(on_cpu)),
+        }
+    }
+}
+
 impl Session {
     pub(super) fn ready_for(&self, views: &[TensorView<'_>]) -> Result<Ready> {
         if let Some(stages) = self.stages.get() {
