@@ -3,8 +3,8 @@
 // The convolution as a matrix product [M, K] × [K, OH·OW] for each output slice, whose right matrix is never stored. For software devices
 // whose subgroup is one SIMD vector: there a load in a loop costs as much as dozens of multiply-adds, whatever it loads, and a shuffle
 // from a constant lane costs nothing. So the lanes share the loads of w and of `taps`.
-// Layout: x [N·groups, C, D, H, W]; y [N·groups, M, OD, OH·OW]; w [groups, K, M'/4] in vectors of four output channels, M' = M padded with
-// zeros to whole tiles; C and M are channels of one group. taps [K'] in vectors (offset from the first element of an image's group,
+// Layout: x [N·groups, C, D, H, W]; y [N·groups, M, OD, OH·OW]; w [groups, tiles of M, K, TILE_ROWS/4] in vectors of four output channels, the
+// last tile padded with zeros; C and M are channels of one group. taps [K'] in vectors (offset from the first element of an image's group,
 // z(k), y(k), x(k)), K' = K padded to whole steps of the loop with taps whose z is outside everything.
 // One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of four pixels of a slice in registers; the pixels are SUBGROUP
 // apart; a workgroup is one subgroup and owns the same channels for SUBGROUP · TILE_VECTORS · 4 neighbouring pixels.
@@ -32,7 +32,6 @@ struct Params {
     top: u32,
     left: u32,
     groups: u32,
-    weight_vectors: u32, // M' / 4
     before_alpha: f32, // of the epilogue
     before_beta: f32,
     after_alpha: f32,
@@ -63,8 +62,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let in_depth = params.in_depth;
     let in_height = params.in_height;
     let in_width = params.in_width;
-    let weight_vectors = params.weight_vectors;
-    let weight = map % params.groups * inner * weight_vectors + row / 4u;
+    let weight = weight_run(map % params.groups, workgroup.x, params.out_channels, inner);
     let image = map * params.in_elements;
 
     // The input position of each pixel's first tap, and its place in a channel; in the padding they wrap, which is outside as well.
@@ -87,8 +85,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let tap = taps[k + local % DEPTH];
         var weights: Weights;
         for (var i = 0u; i < WEIGHT_LOADS; i++) {
-            let at = i * SUBGROUP + local;
-            weights[i] = Accumulator4(w[weight + min(k + at / QUADS, inner - 1u) * weight_vectors + at % QUADS]);
+            weights[i] = Accumulator4(w[weight + min(k * QUADS + i * SUBGROUP + local, inner * QUADS - 1u)]);
         }
         var pixels: Pixels;
         for (var d = 0u; d < DEPTH; d++) {

@@ -2,8 +2,8 @@
 //
 // For software devices whose subgroup is one SIMD vector: there a load in a loop costs as much as dozens of multiply-adds, whatever it
 // loads, and a shuffle from a constant lane costs nothing. So the lanes share the loads of w: each loads another vector of four weights.
-// Layout: x [N·groups, C, P/4], y [N·groups, M, P/4] in vectors of four pixels, P = H·W; w [groups, C, M'/4] in vectors of four output
-// channels, M' = M padded with zeros to whole tiles; C and M are channels of one group.
+// Layout: x [N·groups, C, P/4], y [N·groups, M, P/4] in vectors of four pixels, P = H·W; w [groups, tiles of M, C, TILE_ROWS/4] in
+// vectors of four output channels, the last tile padded with zeros; C and M are channels of one group.
 // One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of pixels; a workgroup is one subgroup and owns the same channels
 // for as many neighbouring vectors as it has lanes, times TILE_VECTORS.
 // Workgroups: x the tiles of channels, so that the pixels they share stay in cache; y the blocks of vectors; z image and group.
@@ -18,7 +18,6 @@ struct Params {
     out_channels: u32, // of a group
     groups: u32,
     vectors: u32, // H·W / 4
-    weight_vectors: u32, // M' / 4
     before_alpha: f32, // of the epilogue
     before_beta: f32,
     after_alpha: f32,
@@ -41,8 +40,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let group = workgroup.z % params.groups * params.out_channels;
     let map = workgroup.z * params.out_channels;
     let end = min(row + TILE_ROWS, params.out_channels);
-    let weight_vectors = params.weight_vectors;
-    let weight = workgroup.z % params.groups * channels * weight_vectors + row / 4u;
+    let weight = weight_run(workgroup.z % params.groups, workgroup.x, params.out_channels, channels);
 
     var source: array<u32, TILE_VECTORS>;
     for (var v = 0u; v < TILE_VECTORS; v++) {
@@ -56,9 +54,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var c = 0u; c < channels; c += DEPTH) {
         var weights: Weights;
         for (var i = 0u; i < WEIGHT_LOADS; i++) {
-            let at = i * SUBGROUP + local;
-            let k = min(c + at / QUADS, channels - 1u);
-            weights[i] = Accumulator4(w[weight + k * weight_vectors + at % QUADS]);
+            weights[i] = Accumulator4(w[weight + min(c * QUADS + i * SUBGROUP + local, channels * QUADS - 1u)]);
         }
         var pixels: Pixels;
         for (var d = 0u; d < DEPTH; d++) {

@@ -3,8 +3,8 @@
 // The convolution as a matrix product [M, K] × [K, H·W], whose right matrix is never stored: a tap moves the whole plane, so a subgroup
 // reads neighbouring vectors from wherever the tap begins, and shifts them by the rest. For software devices whose subgroup is one SIMD
 // vector: there a load in a loop costs as much as dozens of multiply-adds, whatever it loads, and a shuffle costs nothing.
-// Layout: x [N·groups·C·H·W / 4] in vectors of four pixels, rounded up; y [N·groups, M, H·W]; w [groups, K, M'/4] in vectors of four output
-// channels, M' = M padded with zeros to whole tiles; C and M are channels of one group. taps [K'] in vectors (offset from the first
+// Layout: x [N·groups·C·H·W / 4] in vectors of four pixels, rounded up; y [N·groups, M, H·W]; w [groups, tiles of M, K, TILE_ROWS/4] in vectors
+// of four output channels, the last tile padded with zeros; C and M are channels of one group. taps [K'] in vectors (offset from the first
 // element of an image's group, 0, y(k), x(k)), K' = K padded to whole steps of the loop.
 // One invocation owns TILE_ROWS output channels × TILE_VECTORS vectors of pixels; a workgroup is one subgroup and owns the same channels
 // for TILE_VECTORS · SUBGROUP − 1 neighbouring vectors: the last lane of the last vector only lends its pixels.
@@ -28,7 +28,6 @@ struct Params {
     left: u32,
     out_channels: u32, // of a group
     groups: u32,
-    weight_vectors: u32, // M' / 4
     before_alpha: f32, // of the epilogue
     before_beta: f32,
     after_alpha: f32,
@@ -65,8 +64,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let group = workgroup.z % params.groups * params.out_channels;
     let map = workgroup.z * params.out_channels;
     let end = min(row + TILE_ROWS, params.out_channels);
-    let weight_vectors = params.weight_vectors;
-    let weight = workgroup.z % params.groups * inner * weight_vectors + row / 4u;
+    let weight = weight_run(workgroup.z % params.groups, workgroup.x, params.out_channels, inner);
     let next_lane = (local + 1u) % SUBGROUP;
 
     // The first of the workgroup's pixels in x, moved to the first tap; and the input position of each pixel's first tap, which wraps in
@@ -89,8 +87,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let tap = taps[k + local % DEPTH];
         var weights: Weights;
         for (var i = 0u; i < WEIGHT_LOADS; i++) {
-            let at = i * SUBGROUP + local;
-            weights[i] = Accumulator4(w[weight + min(k + at / QUADS, inner - 1u) * weight_vectors + at % QUADS]);
+            weights[i] = Accumulator4(w[weight + min(k * QUADS + i * SUBGROUP + local, inner * QUADS - 1u)]);
         }
         var pixels: Pixels;
         for (var d = 0u; d < DEPTH; d++) {

@@ -20,6 +20,11 @@ alias Pixels = array<array<Accumulator4, TILE_VECTORS>, DEPTH>;
 alias Tile = array<array<array<Accumulator4, TILE_VECTORS>, 4>, QUADS>;
 alias Quad = array<Accumulator4, 4>;
 
+/// Where the weights of a group's tile of rows begin.
+fn weight_run(group: u32, tile: u32, rows: u32, inner: u32) -> u32 {
+    return (group * ((rows + TILE_ROWS - 1u) / TILE_ROWS) + tile) * inner * QUADS;
+}
+
 /// The sums before the first product: the bias of each row, from element `first` of b on, which has no more than `last`.
 fn bias_tile(first: u32, last: u32, local: u32) -> Tile {
     var loaded: array<Accumulator, BIAS_LOADS>;

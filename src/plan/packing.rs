@@ -20,6 +20,18 @@ pub enum Packing {
         /// What the number of rows is padded to a multiple of.
         multiple: usize,
     },
+    /// `groups` matrices of `[rows, columns]` each cut into tiles of `tile` rows, the last zero-padded, and each tile transposed:
+    /// `[groups, ⌈rows / tile⌉, columns, tile]`, so that a kernel with tiles of so many rows reads one long run.
+    Tiles {
+        /// Number of matrices.
+        groups: usize,
+        /// Rows of each.
+        rows: usize,
+        /// Columns of each.
+        columns: usize,
+        /// Rows of a tile.
+        tile: usize,
+    },
     /// Integers as `i32`, which every device has; for values known to fit.
     Narrow,
     /// Rows of `columns` elements, each zero-padded to a multiple of `multiple`.
@@ -68,6 +80,7 @@ impl Packing {
         match self {
             Packing::AsIs | Packing::Narrow => elements,
             Packing::Transposed { rows, multiple, .. } => elements / rows.max(1) * rows.next_multiple_of(multiple),
+            Packing::Tiles { rows, tile, .. } => elements / rows.max(1) * rows.next_multiple_of(tile),
             Packing::PaddedRows { columns, multiple } => elements / columns.max(1) * columns.next_multiple_of(multiple),
             Packing::Columns { rows, count, multiple, .. } => rows * count.next_multiple_of(multiple),
             Packing::Bytes { columns } => elements / columns.max(1) * (4 * columns.div_ceil(16) + 4),
@@ -94,6 +107,20 @@ impl Packing {
                         }
                     }
                     Tensor::of([groups, columns, padded], out)
+                })
+            }
+            Packing::Tiles { groups, rows, columns, tile } => {
+                let tiles = rows.div_ceil(tile);
+                for_each_dtype!(tensor.data_ref(), values => {
+                    let mut out = vec![Default::default(); groups * tiles * columns * tile];
+                    for g in 0..groups {
+                        for r in 0..rows {
+                            for c in 0..columns {
+                                out[((g * tiles + r / tile) * columns + c) * tile + r % tile] = values[(g * rows + r) * columns + c];
+                            }
+                        }
+                    }
+                    Tensor::of([groups, tiles, columns, tile], out)
                 })
             }
             Packing::PaddedRows { columns, multiple } => {
@@ -139,6 +166,16 @@ impl Packing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tiles_are_transposed_and_the_last_one_padded() {
+        let w = Tensor::new([6, 2], (1..=12).collect::<Vec<i32>>()).unwrap();
+        let packing = Packing::Tiles { groups: 2, rows: 3, columns: 2, tile: 2 };
+        let packed = packing.apply(&w);
+        assert_eq!(packed.shape().dims(), [2, 2, 2, 2]);
+        assert_eq!(packing.elements(12), 16);
+        assert_eq!(packed.data::<i32>().unwrap(), [1, 3, 2, 4, 5, 0, 6, 0, 7, 9, 8, 10, 11, 0, 12, 0]);
+    }
 
     #[test]
     fn transposed_pads_rows_with_zeros() {

@@ -156,7 +156,7 @@ impl Lowerer {
     }
 
     /// The weight as `[groups, K, M']`, `M'` whole tiles.
-    pub(super) fn packed_weight(&self, tile: &Tile) -> (Arg, usize) {
+    fn packed_weight(&self, tile: &Tile) -> (Arg, usize) {
         let c = &self.convolution;
         let columns = c.in_channels * c.place.taps();
         let packing = Packing::Transposed { groups: c.groups, rows: c.out_channels, columns, multiple: tile.rows };
@@ -169,27 +169,20 @@ impl Lowerer {
         [c.out_channels.div_ceil(tile.rows), vectors.div_ceil(per_workgroup), c.batch * c.groups].map(|n| n as u32)
     }
 
-    /// The parameters and the weight of a pointwise convolution.
-    pub(super) fn pointwise_params(&self, tile: &Tile) -> (PointwiseParams, Arg) {
-        let c = &self.convolution;
+    fn pointwise(&self) -> Lowering {
+        let (c, tile) = (&self.convolution, self.tile());
+        let vectors = c.place.output_elements() / 4;
         let (weight, weight_vectors) = self.packed_weight(tile);
         let params = PointwiseParams {
             in_channels: c.in_channels as u32,
             out_channels: c.out_channels as u32,
             groups: c.groups as u32,
-            vectors: (c.place.output_elements() / 4) as u32,
+            vectors: vectors as u32,
             weight_vectors: weight_vectors as u32,
         };
-        (params, weight)
-    }
-
-    fn pointwise(&self) -> Lowering {
-        let tile = self.tile();
-        let (params, weight) = self.pointwise_params(tile);
         let variant = self.variant(&POINTWISE, Some(tile.header), vec![self.has_bias(), self.software.into(), self.workgroup_size()]);
         let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
-        let workgroups = self.matrix_workgroups(tile, params.vectors as usize);
-        Lowering::single(variant, &params, bindings, workgroups)
+        Lowering::single(variant, &params, bindings, self.matrix_workgroups(tile, vectors))
     }
 
     fn implicit_gemm(&self) -> Lowering {

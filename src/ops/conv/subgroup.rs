@@ -1,13 +1,22 @@
 //! Convolution as a matrix product on software devices, whose subgroups share their loads.
 
-use super::kernels::{BINDINGS, HAS_BIAS, POINTWISE, PointwiseParams};
+use super::kernels::{BINDINGS, HAS_BIAS, POINTWISE};
 use super::lower::Lowerer;
 use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
 use crate::ops::tile::{SUBGROUP, SUBGROUP_DEPTH, SUBGROUP_TILE_HEADERS, SubgroupTiles, Tile};
-use crate::plan::{Access, Arg, FLOAT_ELEMENT, Kernel, Lowering, Part, params, part};
+use crate::plan::{Access, Arg, FLOAT_ELEMENT, Kernel, Lowering, Packing, Part, params, part};
 use crate::tensor::Tensor;
 
 const LANE_WEIGHTS: Part = part!("shared/lane_weights.wgsl");
+
+params! {
+    pub(crate) struct PointwiseSubgroupParams {
+        in_channels: u32,
+        out_channels: u32,
+        groups: u32,
+        vectors: u32,
+    }
+}
 
 pub(crate) static POINTWISE_SUBGROUP: Kernel = Kernel {
     name: "conv2d_pointwise_subgroup",
@@ -16,7 +25,7 @@ pub(crate) static POINTWISE_SUBGROUP: Kernel = Kernel {
     types: &[FLOAT_ELEMENT],
     tiles: SUBGROUP_TILE_HEADERS,
     overrides: &[HAS_BIAS],
-    params: PointwiseParams::LAYOUT,
+    params: PointwiseSubgroupParams::LAYOUT,
     bindings: BINDINGS,
     subgroup: SUBGROUP,
     epilogue: VECTOR_EPILOGUE,
@@ -42,7 +51,6 @@ params! {
         top: u32,
         left: u32,
         groups: u32,
-        weight_vectors: u32,
     }
 }
 
@@ -72,7 +80,6 @@ params! {
         left: u32,
         out_channels: u32,
         groups: u32,
-        weight_vectors: u32,
     }
 }
 
@@ -100,6 +107,13 @@ impl Lowerer {
         SubgroupTiles { rows: c.out_channels, columns: c.place.output[1] * c.place.output[2], lent, vector_cost }
     }
 
+    /// The weight in runs of whole tiles.
+    fn tiled_weight(&self, tile: &Tile) -> Arg {
+        let c = &self.convolution;
+        let columns = c.in_channels * c.place.taps();
+        Arg::Packed(self.operands.w, Packing::Tiles { groups: c.groups, rows: c.out_channels, columns, tile: tile.rows })
+    }
+
     /// Tiles of channels, blocks of pixels, images and groups.
     fn tile_workgroups(&self, tiles: &SubgroupTiles, tile: &Tile) -> [u32; 3] {
         let c = &self.convolution;
@@ -116,7 +130,6 @@ impl Lowerer {
         let tiles = self.tiles(4, SubgroupTiles::VECTOR + 25);
         let tile = tiles.best();
         let plane = place.output_elements();
-        let (weight, weight_vectors) = self.packed_weight(tile);
         let params = SameParams {
             inner: (c.in_channels * place.taps()) as u32,
             in_elements: (c.in_channels * plane) as u32,
@@ -127,19 +140,24 @@ impl Lowerer {
             left: place.before[2] as u32,
             out_channels: c.out_channels as u32,
             groups: c.groups as u32,
-            weight_vectors: weight_vectors as u32,
         };
         let variant = self.variant(&SAME_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
-        let bindings = vec![self.x(), weight, self.bias(), self.taps(), Arg::Output(0)];
+        let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), self.taps(), Arg::Output(0)];
         Some(Lowering::single(variant, &params, bindings, self.tile_workgroups(&tiles, tile)))
     }
 
     pub(super) fn pointwise_subgroup(&self) -> Lowering {
         let tiles = self.tiles(0, SubgroupTiles::VECTOR);
         let tile = tiles.best();
-        let (params, weight) = self.pointwise_params(tile);
+        let c = &self.convolution;
+        let params = PointwiseSubgroupParams {
+            in_channels: c.in_channels as u32,
+            out_channels: c.out_channels as u32,
+            groups: c.groups as u32,
+            vectors: (c.place.output_elements() / 4) as u32,
+        };
         let variant = self.variant(&POINTWISE_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
-        let bindings = vec![self.x(), weight, self.bias(), Arg::Output(0)];
+        let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), Arg::Output(0)];
         Lowering::single(variant, &params, bindings, self.tile_workgroups(&tiles, tile))
     }
 
@@ -152,7 +170,6 @@ impl Lowerer {
         let [out_depth, out_height, out_width] = place.output.map(|n| n as u32);
         let [stride_z, stride_y, stride_x] = place.stride.map(|n| n as u32);
         let [front, top, left] = place.before.map(|n| n as u32);
-        let (weight, weight_vectors) = self.packed_weight(tile);
         let params = ImplicitGemmSubgroupParams {
             inner: (c.in_channels * place.taps()) as u32,
             in_elements: (c.in_channels * place.input.iter().product::<usize>()) as u32,
@@ -170,10 +187,9 @@ impl Lowerer {
             top,
             left,
             groups: c.groups as u32,
-            weight_vectors: weight_vectors as u32,
         };
         let variant = self.variant(&IMPLICIT_GEMM_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
-        let bindings = vec![self.x(), weight, self.bias(), self.taps(), Arg::Output(0)];
+        let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), self.taps(), Arg::Output(0)];
         let mut workgroups = self.tile_workgroups(&tiles, tile);
         workgroups[2] = workgroups[2].saturating_mul(out_depth);
         Lowering::single(variant, &params, bindings, workgroups)
