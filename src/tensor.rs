@@ -220,6 +220,14 @@ impl Tensor {
         T::make_mut(&mut self.data)
     }
 
+    /// The elements, where they are `f32` and no clone shares them.
+    pub(crate) fn into_f32(self) -> Option<Vec<f32>> {
+        match self.data {
+            Data::F32(elements) => Arc::try_unwrap(elements).ok(),
+            _ => None,
+        }
+    }
+
     /// The same elements under another shape.
     ///
     /// # Errors

@@ -2,9 +2,11 @@
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI, LN_2, LOG2_E};
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{CHUNK, floats};
+use super::kernel::widest;
+use super::{CHUNK, floats, scratch};
 use crate::ops::{GeluApproximation, Unary};
 use crate::reference::activation::function;
 use crate::tensor::Tensor;
@@ -25,6 +27,22 @@ pub(super) fn unary(op: &Unary, inputs: &[Option<&Tensor>]) -> Option<Vec<Tensor
 
 /// `y[i] ← f(y[i])`
 pub(super) fn apply(op: &Unary, y: &mut [f32]) {
+    widest(Apply(op, y));
+}
+
+struct Apply<'a>(&'a Unary, &'a mut [f32]);
+
+impl WithSimd for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        apply_here(self.0, self.1);
+    }
+}
+
+#[inline(always)]
+fn apply_here(op: &Unary, y: &mut [f32]) {
     match *op {
         Unary::Relu => each(y, |x| if x < 0.0 { 0.0 } else { x }),
         Unary::LeakyRelu { alpha } => each(y, move |x| if x < 0.0 { alpha * x } else { x }),
@@ -65,7 +83,7 @@ pub(super) fn apply(op: &Unary, y: &mut [f32]) {
 
 /// `y[i] ← clamp(y[i])`; the upper bound wins where the two cross.
 pub(super) fn apply_clip(y: &mut [f32], low: f32, high: f32) {
-    each(y, move |x| clamp(x, low, high));
+    widest(|| each(y, move |x| clamp(x, low, high)));
 }
 
 /// `x` between two optional scalars on `f32`; the upper bound wins where they cross.
@@ -93,7 +111,7 @@ fn changed(x: &[f32], change: impl Fn(&mut [f32]) + Sync) -> Vec<f32> {
         change(&mut y);
         return y;
     }
-    let mut y = vec![0f32; x.len()];
+    let mut y = scratch::buffer(x.len());
     y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
         y.copy_from_slice(x);
         change(y);

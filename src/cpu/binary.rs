@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::strided::Loops;
-use super::{CHUNK, floats};
+use super::{CHUNK, floats, scratch};
 use crate::ops::{Binary, Comparison, Where};
 use crate::shape::Shape;
 use crate::tensor::{Element, Tensor, for_each_dtype};
@@ -79,7 +79,7 @@ fn zip<T: Element>(inputs: &[Option<&Tensor>], f: impl Fn(f32, f32) -> T + Sync)
 
 /// A tensor filled by inner loops: `run` gets a piece of one and where each operand begins.
 fn fill<T: Element, const N: usize>(shape: Shape, loops: &Loops<N>, run: impl Fn(&mut [T], [isize; N]) + Sync) -> Tensor {
-    let mut y = vec![T::default(); shape.elements()];
+    let mut y = scratch::elements::<T>(shape.elements());
     if y.is_empty() {
         return Tensor::of(shape, y);
     }

@@ -1,92 +1,230 @@
 //! Convolution as matrix products over panels of output positions.
+//!
+//! Tasks depend on the number of threads, results do not: each output is summed in the same order, whatever the task.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::depthwise::depthwise;
-use super::gemm::{Matrix, Tile};
-use super::scratch::Scratch;
-use super::window::copy_every;
-use super::{CHUNK, floats};
+use super::gemm::Tile;
+use super::kernel::{Packed, Product, ROWS, Start, widest};
+use super::scratch::{self, Scratch};
+use super::window::{Layout, SPARE, copy_every};
+use super::{CHUNK, Finish, floats};
 use crate::error::OpError;
 use crate::ops::Conv;
 use crate::ops::conv::Convolution;
 use crate::tensor::Tensor;
 
-/// Elements of an im2col panel: with the output tile and the packed weight it stays in a 1 MiB second-level cache.
-const PANEL: usize = 1 << 17;
+/// Output positions of a panel: few vectors of the kernel, so that columns, sums and a block of weights stay in the second-level cache.
+const PANEL: usize = 192;
 
-/// Output positions of a panel are at least so many, so that the weight, which every panel reads, is worth packing …
-const MIN_POSITIONS: usize = 192;
+/// Rows of columns that are summed at once: 48 columns of them stay in the first-level cache.
+const DEPTH: usize = 128;
 
-/// … and at most so many, so that maps give several panels.
-const MAX_POSITIONS: usize = 1536;
+/// Tasks for each thread, so that none waits long for another.
+const TASKS: usize = 2;
 
-/// Fewer panels than this are cut by output channels as well.
-const MIN_TILES: usize = 16;
+/// Multiply-adds that one task should at least do.
+const TASK: usize = 1 << 17;
 
-/// Output channels of a tile are at least so many, so that the panel, which every tile reads, is worth packing.
-const MIN_CHANNELS: usize = 64;
+/// Output channels of a task are at least so many, so that the columns, which every task reads, are worth their loads.
+const MIN_CHANNELS: usize = 32;
 
-/// `y = b + w ∗ x` on `f32`.
-pub(super) fn conv(op: &Conv, inputs: &[Option<&Tensor>]) -> Result<Option<Vec<Tensor>>, OpError> {
+/// `y = b + w ∗ x` on `f32`, and what `finish` makes of it. `packed` is the weight, where it was packed before.
+pub(super) fn conv(
+    op: &Conv,
+    inputs: &[Option<&Tensor>],
+    packed: Option<&Packed>,
+    finish: Finish<'_>,
+) -> Result<Option<Vec<Tensor>>, OpError> {
     let (Some(x), Some(w)) = (floats(inputs, 0), floats(inputs, 1)) else { return Ok(None) };
     let bias = floats(inputs, 2);
     let shape = |index: usize| inputs[index].expect("it has elements").shape();
     let op = op.place(shape(0), shape(1))?;
-    let mut y = vec![0f32; op.output_shape().elements()];
-    convolve(&op, x, w, bias, &mut y);
+    let mut y = scratch::buffer(op.output_shape().elements());
+    convolve(&op, x, Weight { elements: w, packed }, bias, finish, &mut y);
     Ok(Some(vec![Tensor::of(op.output_shape(), y)]))
 }
 
-/// Fills `y [N, M, …]`.
-pub(super) fn convolve(op: &Convolution, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    if !y.is_empty() && !depthwise(op, x, w, bias, y) {
-        products(op, x, w, bias, y);
+/// The weight `[M, C / groups, …]` as products read it; `None` where nothing is gained by packing it before.
+pub(super) fn pack(weight: &Tensor, groups: usize) -> Option<Packed> {
+    let (shape, values) = (weight.shape(), weight.data::<f32>()?);
+    let depth: usize = shape.get(1..)?.iter().product();
+    (shape[1] > 1 && !values.is_empty()).then(|| Packed::new(values, shape[0] / groups, depth))
+}
+
+/// A weight as it is given, and packed where it was packed before.
+pub(super) struct Weight<'a> {
+    pub elements: &'a [f32],
+    pub packed: Option<&'a Packed>,
+}
+
+impl<'a> Weight<'a> {
+    /// A weight that was not packed before.
+    pub(super) fn new(elements: &'a [f32]) -> Self {
+        Self { elements, packed: None }
     }
 }
 
-/// For each image and group, `y [M, P] = w [M, K] · columns [K, P]`, K the taps of all input channels, P the output positions.
-fn products(op: &Convolution, x: &[f32], w: &[f32], bias: Option<&[f32]>, y: &mut [f32]) {
-    let (channels, positions) = (op.out_channels, op.place.output_elements());
-    let depth = op.in_channels * op.place.taps();
-    let inputs = op.in_channels * op.place.input.iter().product::<usize>();
-    let panel = panel_positions(positions, depth);
-    let maps = op.batch * op.groups;
-    let rows = tile_channels(channels, maps * positions.div_ceil(panel));
+/// Fills `y [N, M, …]`.
+pub(super) fn convolve(op: &Convolution, x: &[f32], w: Weight<'_>, bias: Option<&[f32]>, finish: Finish<'_>, y: &mut [f32]) {
+    if y.is_empty() || depthwise(op, x, w.elements, bias, finish, y) {
+        return;
+    }
+    match w.packed {
+        Some(packed) => products(op, x, packed, bias, finish, y),
+        None => products(op, x, &Packed::new(w.elements, op.out_channels, op.in_channels * op.place.taps()), bias, finish, y),
+    }
+}
 
-    let panels: Vec<_> = y
+/// Where the columns of a product come from; each begins at one of `offsets` from the first.
+enum Source<'a> {
+    /// The input has them.
+    Input { offsets: Vec<usize> },
+    /// Padded maps, the taps of which are columns but for some positions between rows.
+    Padded { layout: &'a Layout, maps: Scratch, offsets: Vec<usize> },
+    /// Each task makes its own.
+    Own,
+}
+
+/// For each image and group, `y [M, P] = w [M, K] · columns [K, P]`, K the taps of all input channels, P the output positions.
+fn products(op: &Convolution, x: &[f32], weight: &Packed, bias: Option<&[f32]>, finish: Finish<'_>, y: &mut [f32]) {
+    let (channels, positions) = (op.out_channels, op.place.output_elements());
+    let (maps, depth) = (op.batch * op.groups, op.in_channels * op.place.taps());
+    let layout = Layout::new(&op.place).filter(|layout| worthwhile(layout, positions));
+    let source = match &layout {
+        _ if is_pointwise(op) => Source::Input { offsets: (0..depth).map(|k| k * positions).collect() },
+        Some(layout) => {
+            let taps = |channel: usize| layout.taps.iter().map(move |tap| channel * layout.elements() + tap);
+            Source::Padded { layout, maps: pad(op, layout, x), offsets: (0..op.in_channels).flat_map(taps).collect() }
+        }
+        None => Source::Own,
+    };
+    // Positions are those of the columns, of which a panel has a whole number of vectors.
+    let all = match &source {
+        Source::Padded { layout, .. } => layout.positions(),
+        _ => positions,
+    };
+    let panel = if all <= PANEL + PANEL / 2 { all } else { PANEL };
+    let starts: Vec<usize> = (0..all).step_by(panel).collect();
+    let outputs_before = |position: usize| match &source {
+        Source::Padded { layout, .. } => layout.outputs_before(position),
+        _ => position,
+    };
+    let output_starts: Vec<usize> = starts.iter().map(|&at| outputs_before(at)).collect();
+    let panels = maps * starts.len();
+    let work = channels * panel * depth;
+    let most = (channels / MIN_CHANNELS).min(work / TASK).max(1);
+    let parts = (TASKS * rayon::current_num_threads()).div_ceil(panels).clamp(1, most);
+    let rows = channels.div_ceil(parts).next_multiple_of(ROWS);
+    let tiles: Vec<_> = y
         .chunks_exact_mut(channels * positions)
         .enumerate()
         .flat_map(|(map, y)| {
-            Tile::new(y, channels, positions).grid(channels, panel).into_iter().map(move |([_, at], tile)| (map, at, tile))
+            let tiles = Tile::new(y, channels, positions).cut(rows, &output_starts);
+            tiles.into_iter().zip(starts.iter().cycle()).map(move |((at, tile), &start)| (map, at, start..(start + panel).min(all), tile))
         })
         .collect();
-    panels.into_par_iter().for_each(|(map, first, mut tile)| {
-        let group = map % op.groups;
-        let w = Matrix::dense(&w[group * channels * depth..][..channels * depth], [channels, depth]);
-        let x = &x[map * inputs..][..inputs];
-        if let Some(bias) = bias {
-            for (channel, &b) in bias[group * channels..][..channels].iter().enumerate() {
-                tile.row(channel).fill(b);
-            }
-        }
-        let [_, cols] = tile.extents();
-        if is_pointwise(op) {
-            let x = Matrix::dense(x, [depth, positions]).cols(first, cols);
-            multiply(&mut tile, w, x, rows, bias.is_some());
-            return;
-        }
-        let step = (PANEL / cols).clamp(1, depth);
-        let mut columns = Scratch::take(step * cols);
-        for k in (0..depth).step_by(step) {
-            let count = step.min(depth - k);
-            let columns = &mut columns[..count * cols];
-            im2col(op, x, k, first, cols, columns);
-            multiply(&mut tile, w.cols(k, count), Matrix::dense(columns, [count, cols]), rows, bias.is_some() || k > 0);
+    let together = TASK.div_ceil((work / parts).max(1));
+    tiles.into_par_iter().with_min_len(together).for_each(|(map, [first_row, first], range, mut tile)| {
+        let task = Task { op, x, weight, bias, map, first_row, range };
+        task.run(&source, &mut tile);
+        let [rows, _] = tile.extents();
+        let index = |row: usize| (map * channels + first_row + row) * positions + first;
+        match tile.dense() {
+            Some(y) => finish(y, index(0)),
+            None => (0..rows).for_each(|row| finish(tile.row(row), index(row))),
         }
     });
+}
+
+/// Whether so few of the padded positions are no outputs that multiplying them costs less than copying every tap.
+fn worthwhile(layout: &Layout, positions: usize) -> bool {
+    layout.positions().div_ceil(16) * 4 <= positions.div_ceil(16) * 5
+}
+
+/// All input maps as `layout` has them.
+fn pad(op: &Convolution, layout: &Layout, x: &[f32]) -> Scratch {
+    let (from, to) = (op.place.input.iter().product::<usize>(), layout.elements());
+    let maps = op.batch * op.groups * op.in_channels;
+    let mut padded = Scratch::take(maps * to + SPARE);
+    padded[..maps * to].par_chunks_exact_mut(to).enumerate().with_min_len(CHUNK.div_ceil(to)).for_each(|(map, to)| {
+        to.fill(0.0);
+        layout.load(&x[map * from..][..from], to);
+    });
+    padded
+}
+
+/// Some output channels of a map at a range of positions.
+struct Task<'a> {
+    op: &'a Convolution,
+    x: &'a [f32],
+    weight: &'a Packed,
+    bias: Option<&'a [f32]>,
+    map: usize,
+    first_row: usize,
+    range: Range<usize>,
+}
+
+impl Task<'_> {
+    fn run(self, source: &Source<'_>, tile: &mut Tile<'_>) {
+        let (op, place) = (self.op, &self.op.place);
+        let [rows, cols] = tile.extents();
+        let depth = op.in_channels * place.taps();
+        let inputs = op.in_channels * place.input.iter().product::<usize>();
+        let x = &self.x[self.map * inputs..];
+        match source {
+            Source::Input { offsets } => {
+                for depth in blocks(depth) {
+                    self.multiply(&x[self.range.start..], &offsets[depth.clone()], depth, tile);
+                }
+            }
+            Source::Own => {
+                let pitch = cols.next_multiple_of(16);
+                let offsets: Vec<usize> = (0..DEPTH).map(|k| k * pitch).collect();
+                let mut columns = Scratch::take(pitch * DEPTH.min(depth));
+                for depth in blocks(depth) {
+                    for (k, columns) in depth.clone().zip(columns.chunks_exact_mut(pitch)) {
+                        column(op, x, k, self.range.start, &mut columns[..cols]);
+                    }
+                    self.multiply(&columns, &offsets[..depth.len()], depth, tile);
+                }
+            }
+            Source::Padded { layout, maps, offsets } => {
+                let padded = &maps[self.map * op.in_channels * layout.elements() + self.range.start..];
+                // Whole vectors, of which some elements are between rows.
+                let width = self.range.len().next_multiple_of(16);
+                let mut sums = Scratch::take(rows * width);
+                for depth in blocks(depth) {
+                    self.multiply(padded, &offsets[depth.clone()], depth, &mut Tile::new(&mut sums, rows, width));
+                }
+                for (row, sums) in sums.chunks_exact(width).enumerate() {
+                    layout.store(self.range.clone(), sums, tile.row(row));
+                }
+            }
+        }
+    }
+
+    /// Adds the products of a part of the depth; the first part starts from the bias.
+    fn multiply(&self, columns: &[f32], offsets: &[usize], depth: Range<usize>, tile: &mut Tile<'_>) {
+        let [rows, _] = tile.extents();
+        let group = self.map % self.op.groups;
+        let start = match self.bias {
+            _ if depth.start > 0 => Start::Tile,
+            Some(bias) => Start::Bias(&bias[group * self.op.out_channels + self.first_row..][..rows]),
+            None => Start::Zero,
+        };
+        widest(Product { weight: self.weight, group, first_row: self.first_row, depth, columns, offsets, start, tile });
+    }
+}
+
+/// The depth in equal parts, one even where there is none.
+fn blocks(depth: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = depth.div_ceil(DEPTH).max(1);
+    let step = depth.div_ceil(count);
+    (0..count).map(move |at| (at * step).min(depth)..((at + 1) * step).min(depth))
 }
 
 /// Whether the columns of the matrix product are the input itself.
@@ -95,44 +233,13 @@ fn is_pointwise(op: &Convolution) -> bool {
     place.taps() == 1 && place.stride == [1; 3] && place.before == [0; 3] && place.after == [0; 3]
 }
 
-/// Output positions of one panel, all panels about equal.
-fn panel_positions(positions: usize, depth: usize) -> usize {
-    let most = (PANEL / depth.max(1)).clamp(MIN_POSITIONS, MAX_POSITIONS);
-    let count = positions.div_ceil(most);
-    // Whole registers of sixteen, except at the end.
-    positions.div_ceil(count).next_multiple_of(16)
-}
-
-/// Output channels of one tile, so that there are enough tiles for many cores.
-fn tile_channels(channels: usize, panels: usize) -> usize {
-    let count = MIN_TILES.div_ceil(panels.max(1)).min(channels / MIN_CHANNELS).max(1);
-    channels.div_ceil(count).next_multiple_of(4)
-}
-
-/// `tile (+)= w · columns`, in parts of `rows` output channels.
-fn multiply(tile: &mut Tile<'_>, w: Matrix<'_>, columns: Matrix<'_>, rows: usize, accumulate: bool) {
-    let [channels, positions] = tile.extents();
-    if rows >= channels {
-        tile.multiply(w, columns, 1.0, accumulate);
-        return;
-    }
-    tile.reborrow().grid(rows, positions).into_par_iter().for_each(|([first, _], mut tile)| {
-        let [count, _] = tile.extents();
-        tile.multiply(w.rows(first, count), columns, 1.0, accumulate);
-    });
-}
-
-/// Rows `first_row …` of the matrix whose row is a tap of an input channel and whose column is an output position, columns
-/// `first …`, zero where a tap falls on the padding.
-fn im2col(op: &Convolution, x: &[f32], first_row: usize, first: usize, cols: usize, columns: &mut [f32]) {
+/// Row `k` of the matrix whose row is a tap of an input channel and whose column is an output position, zero where the tap falls on
+/// the padding; columns `first …`.
+fn column(op: &Convolution, x: &[f32], k: usize, first: usize, columns: &mut [f32]) {
     let [_, kh, kw] = op.place.kernel;
     let (taps, map) = (op.place.taps(), op.place.input.iter().product::<usize>());
-    let fill = |(row, columns): (usize, &mut [f32])| {
-        let (channel, tap) = ((first_row + row) / taps, (first_row + row) % taps);
-        let x = &x[channel * map..][..map];
-        im2col_row(op, x, [tap / (kh * kw), tap / kw % kh, tap % kw], first, columns);
-    };
-    columns.par_chunks_exact_mut(cols).enumerate().with_min_len(CHUNK.div_ceil(cols)).for_each(fill);
+    let (channel, tap) = (k / taps, k % taps);
+    im2col_row(op, &x[channel * map..][..map], [tap / (kh * kw), tap / kw % kh, tap % kw], first, columns);
 }
 
 /// What tap `k` of one input map reads at output positions `first …`.

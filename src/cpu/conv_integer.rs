@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::CHUNK;
-use super::conv::convolve;
+use super::conv::{Weight, convolve};
 use crate::error::OpError;
 use crate::ops::conv::{Convolution, Quantized};
 use crate::ops::{ConvInteger, QLinearConv};
@@ -94,7 +94,7 @@ fn sums<Q: Quantized>(op: &Q, inputs: &[Option<&Tensor>]) -> Result<Option<(Conv
     let heaviest = w.chunks(per_channel.max(1)).map(weights).max().unwrap_or(0);
     let sums = if largest * heaviest < EXACT {
         let mut y = vec![0f32; convolution.output_shape().elements()];
-        convolve(&convolution, &map(&x, f32::from), &map(&w, f32::from), None, &mut y);
+        convolve(&convolution, &map(&x, f32::from), Weight::new(&map(&w, f32::from)), None, &|_, _| (), &mut y);
         Sums::Floats(y)
     } else {
         Sums::Integers(direct(&convolution, &x, &w))

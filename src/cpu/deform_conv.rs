@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::conv::convolve;
+use super::conv::{Weight, convolve};
 use super::floats;
 use crate::error::OpError;
 use crate::ops::DeformConv;
@@ -37,7 +37,7 @@ pub(super) fn deform_conv(op: &DeformConv, inputs: &[Option<&Tensor>]) -> Result
                 columns.par_chunks_mut(taps * outputs).zip(x.par_chunks(map)).for_each(fill);
             }
         });
-        convolve(&of_columns(&c), &columns, w, bias, &mut y);
+        convolve(&of_columns(&c), &columns, Weight::new(w), bias, &|_, _| (), &mut y);
     }
     Ok(Some(vec![Tensor::of(c.output_shape(), y)]))
 }

@@ -1,11 +1,14 @@
 //! An operator, and steps on its output while it is in cache.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{CHUNK, activation, compute, floats};
+use super::kernel::{Packed, widest};
+use super::{CHUNK, activation, compute, floats, infer, scratch};
 use crate::error::OpError;
 use crate::ops::binary::Repeating;
-use crate::ops::{Binary, Fused, Step};
+use crate::ops::{Binary, Fused, Op, Step};
+use crate::shape::Shape;
 use crate::tensor::Tensor;
 
 /// A step with its operand at hand.
@@ -20,26 +23,40 @@ enum Kind {
     PRelu,
 }
 
-/// All steps on `f32`, chunk by chunk; `None` where an operand is something else.
-pub(super) fn fused(op: &Fused, inputs: &[Option<&Tensor>]) -> Result<Option<Vec<Tensor>>, OpError> {
+/// All steps on `f32`, on each part of an output as soon as it is there; `None` where an operand is something else.
+pub(super) fn fused(op: &Fused, inputs: &[Option<&Tensor>], packed: Option<&Packed>) -> Result<Option<Vec<Tensor>>, OpError> {
+    let steps = |output: &Shape| op.steps.iter().map(|step| ready(step, inputs, output)).collect::<Option<Vec<_>>>();
     let mut output = match &op.base {
-        None => inputs[0].expect("it has an input").clone(),
+        None => {
+            let input = inputs[0].expect("it has an input");
+            let (Some(x), Some(steps)) = (floats(inputs, 0), steps(input.shape())) else { return Ok(None) };
+            let mut y = scratch::buffer(x.len());
+            y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).enumerate().for_each(|(chunk, (y, x))| {
+                y.copy_from_slice(x);
+                steps.iter().for_each(|step| step.apply(y, chunk * CHUNK));
+            });
+            return Ok(Some(vec![Tensor::of(input.shape(), y)]));
+        }
         Some(base) => {
             let inputs = &inputs[..op.base_inputs];
-            let tensors = match compute(base, inputs, 1)? {
+            if let Op::Conv(conv) = &**base {
+                let Some(steps) = steps(&infer(base, inputs, 1)?[0].shape) else { return Ok(None) };
+                return super::conv::conv(conv, inputs, packed, &|y, first| steps.iter().for_each(|step| step.apply(y, first)));
+            }
+            let tensors = match compute(base, inputs, 1, None)? {
                 Some(tensors) => tensors,
                 None => base.operator().reference(inputs, 1)?,
             };
             tensors.into_iter().next().expect("it has an output")
         }
     };
-    let Some(steps) = op.steps.iter().map(|step| ready(step, inputs, &output)).collect::<Option<Vec<_>>>() else { return Ok(None) };
+    let Some(steps) = steps(output.shape()) else { return Ok(None) };
     let Some(y) = output.data_mut::<f32>() else { return Ok(None) };
     y.par_chunks_mut(CHUNK).enumerate().for_each(|(chunk, y)| steps.iter().for_each(|step| step.apply(y, chunk * CHUNK)));
     Ok(Some(vec![output]))
 }
 
-fn ready<'a>(step: &Step, inputs: &[Option<&'a Tensor>], output: &Tensor) -> Option<Ready<'a>> {
+fn ready<'a>(step: &Step, inputs: &[Option<&'a Tensor>], output: &Shape) -> Option<Ready<'a>> {
     let kind = match *step {
         Step::Unary(_) | Step::Clip { .. } => return Some(Ready::Alone(*step)),
         Step::Binary { op, swapped, .. } if op.combination().is_some() => Kind::Binary(op, swapped),
@@ -47,7 +64,7 @@ fn ready<'a>(step: &Step, inputs: &[Option<&'a Tensor>], output: &Tensor) -> Opt
         Step::PRelu { .. } => Kind::PRelu,
     };
     let index = step.operand()?;
-    let Repeating { run, period, .. } = Repeating::of(inputs[index]?.shape(), output.shape())?;
+    let Repeating { run, period, .. } = Repeating::of(inputs[index]?.shape(), output)?;
     Some(Ready::With { kind, values: floats(inputs, index)?, run: run as usize, period: period as usize })
 }
 
@@ -58,22 +75,36 @@ impl Ready<'_> {
             Ready::Alone(Step::Unary(op)) => activation::apply(&op, y),
             Ready::Alone(Step::Clip { min, max }) => activation::apply_clip(y, min, max),
             Ready::Alone(_) => unreachable!("steps with an operand have it"),
-            Ready::With { kind, values, run, period } => {
-                let pairs = Pairs { values, run, period, first };
-                match kind {
-                    Kind::Binary(Binary::Add, _) => pairs.each(y, |a, b| a + b),
-                    Kind::Binary(Binary::Sub, false) => pairs.each(y, |a, b| a - b),
-                    Kind::Binary(Binary::Sub, true) => pairs.each(y, |a, b| b - a),
-                    Kind::Binary(Binary::Mul, _) => pairs.each(y, |a, b| a * b),
-                    Kind::Binary(Binary::Div, false) => pairs.each(y, |a, b| a / b),
-                    Kind::Binary(Binary::Div, true) => pairs.each(y, |a, b| b / a),
-                    Kind::Binary(Binary::Max, _) => pairs.each(y, |a, b| if b > a || b.is_nan() { b } else { a }),
-                    Kind::Binary(Binary::Min, _) => pairs.each(y, |a, b| if b < a || b.is_nan() { b } else { a }),
-                    Kind::Binary(_, false) => pairs.each(y, power),
-                    Kind::Binary(_, true) => pairs.each(y, |a, b| power(b, a)),
-                    Kind::PRelu => pairs.each(y, |x, slope| if x < 0.0 { slope * x } else { x }),
-                }
-            }
+            Ready::With { kind, values, run, period } => widest(Combine { kind, pairs: Pairs { values, run, period, first }, y }),
+        }
+    }
+}
+
+/// A step with an operand.
+struct Combine<'a> {
+    kind: Kind,
+    pairs: Pairs<'a>,
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Combine<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Combine { kind, pairs, y } = self;
+        match kind {
+            Kind::Binary(Binary::Add, _) => pairs.each(y, |a, b| a + b),
+            Kind::Binary(Binary::Sub, false) => pairs.each(y, |a, b| a - b),
+            Kind::Binary(Binary::Sub, true) => pairs.each(y, |a, b| b - a),
+            Kind::Binary(Binary::Mul, _) => pairs.each(y, |a, b| a * b),
+            Kind::Binary(Binary::Div, false) => pairs.each(y, |a, b| a / b),
+            Kind::Binary(Binary::Div, true) => pairs.each(y, |a, b| b / a),
+            Kind::Binary(Binary::Max, _) => pairs.each(y, |a, b| if b > a || b.is_nan() { b } else { a }),
+            Kind::Binary(Binary::Min, _) => pairs.each(y, |a, b| if b < a || b.is_nan() { b } else { a }),
+            Kind::Binary(_, false) => pairs.each(y, power),
+            Kind::Binary(_, true) => pairs.each(y, |a, b| power(b, a)),
+            Kind::PRelu => pairs.each(y, |x, slope| if x < 0.0 { slope * x } else { x }),
         }
     }
 }

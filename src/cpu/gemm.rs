@@ -87,13 +87,24 @@ impl<'a> Tile<'a> {
 
     /// Cuts the tile into tiles of at most `rows × cols`, row by row, with the row and column where each begins.
     pub(crate) fn grid(self, rows: usize, cols: usize) -> Vec<([usize; 2], Tile<'a>)> {
-        let mut tiles = Vec::with_capacity(self.rows.div_ceil(rows) * self.cols.div_ceil(cols));
+        let starts: Vec<usize> = (0..self.cols).step_by(cols).collect();
+        self.cut(rows, &starts)
+    }
+
+    /// As [`Tile::grid`], with the columns where tiles begin given in rising order; the first is 0.
+    pub(crate) fn cut(self, rows: usize, starts: &[usize]) -> Vec<([usize; 2], Tile<'a>)> {
+        let ends = starts.iter().skip(1).chain([&self.cols]);
+        assert!(
+            starts.first().is_none_or(|&start| start == 0) && starts.iter().zip(ends.clone()).all(|(start, end)| start <= end),
+            "{starts:?}"
+        );
+        let mut tiles = Vec::with_capacity(self.rows.div_ceil(rows) * starts.len());
         for row in (0..self.rows).step_by(rows) {
-            for col in (0..self.cols).step_by(cols) {
+            for (&col, &end) in starts.iter().zip(ends.clone()) {
                 let tile = Tile {
                     start: self.start.wrapping_add(row * self.row_stride + col),
                     rows: rows.min(self.rows - row),
-                    cols: cols.min(self.cols - col),
+                    cols: end - col,
                     row_stride: self.row_stride,
                     borrow: PhantomData,
                 };
@@ -101,11 +112,6 @@ impl<'a> Tile<'a> {
             }
         }
         tiles
-    }
-
-    /// The same tile, for as long as this one is not used.
-    pub(crate) fn reborrow(&mut self) -> Tile<'_> {
-        Tile { start: self.start, rows: self.rows, cols: self.cols, row_stride: self.row_stride, borrow: PhantomData }
     }
 
     /// The extents `[rows, cols]`.
@@ -118,6 +124,12 @@ impl<'a> Tile<'a> {
         assert!(row < self.rows, "row {row} of {}", self.rows);
         // SAFETY: the row lies inside the borrowed slice, which `new` and `grid` ensure, and the tile owns it exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.row_stride), self.cols) }
+    }
+
+    /// All elements, where the rows follow one another.
+    pub(crate) fn dense(&mut self) -> Option<&mut [f32]> {
+        // SAFETY: the rows lie inside the borrowed slice, nothing is between them, and the tile owns them exclusively.
+        (self.cols == self.row_stride).then(|| unsafe { std::slice::from_raw_parts_mut(self.start, self.rows * self.cols) })
     }
 
     /// `self = alpha · a · b`, or `self += alpha · a · b`, on this thread.

@@ -1,9 +1,11 @@
 //! Matrix products.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::floats;
 use super::gemm::{Matrix, Tile};
+use super::kernel::widest;
 use crate::ops::Gemm;
 use crate::shape::Shape;
 use crate::tensor::Tensor;
@@ -169,13 +171,32 @@ fn vector_product(y: &mut [f32], x: &[f32], matrix: Matrix<'_>, alpha: f32, accu
 
 /// `Σ a[i] · b[i]` in sixteen partial sums.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0f32; 16];
-    let (a_blocks, b_blocks) = (a.chunks_exact(16), b.chunks_exact(16));
-    let tail: f32 = a_blocks.remainder().iter().zip(b_blocks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_blocks.zip(b_blocks) {
-        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
-            *sum += a * b;
+    widest(Dot(a, b))
+}
+
+struct Dot<'a>(&'a [f32], &'a [f32]);
+
+impl WithSimd for Dot<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        /// Sums that do not wait for one another.
+        const SUMS: usize = 4;
+        let ((a, a_rest), (b, b_rest)) = (S::as_simd_f32s(self.0), S::as_simd_f32s(self.1));
+        let mut sums = [simd.splat_f32s(0.0); SUMS];
+        let (a_blocks, b_blocks) = (a.chunks_exact(SUMS), b.chunks_exact(SUMS));
+        let last = a_blocks.remainder().iter().zip(b_blocks.remainder());
+        for (a, b) in a_blocks.zip(b_blocks) {
+            for i in 0..SUMS {
+                sums[i] = simd.mul_add_e_f32s(a[i], b[i], sums[i]);
+            }
         }
+        for (sum, (&a, &b)) in sums.iter_mut().zip(last) {
+            *sum = simd.mul_add_e_f32s(a, b, *sum);
+        }
+        let [s, t, u, v] = sums;
+        let tail: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+        simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(s, t), simd.add_f32s(u, v))) + tail
     }
-    sums.iter().sum::<f32>() + tail
 }

@@ -1,7 +1,7 @@
 //! The CPU device: the operators that networks spend their time in, fast on all cores; the reference for the rest.
 //!
-//! Every function splits its work by shapes alone, never by the number of threads, so results do not depend on the machine's
-//! load and two runs are equal bit for bit.
+//! In what order an output is summed depends on shapes alone, never on the number of threads, so results do not depend on the
+//! machine's load and two runs are equal bit for bit.
 
 mod activation;
 mod arg_reduce;
@@ -16,6 +16,7 @@ mod execute;
 mod fused;
 #[allow(unsafe_code)]
 mod gemm;
+mod kernel;
 mod matmul;
 mod movement;
 mod norm;
@@ -33,12 +34,15 @@ mod window;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use execute::{run, run_node};
+#[cfg(test)]
+pub(crate) use execute::run;
+pub(crate) use execute::{WeightStore, Weights, run_node, run_prepared};
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
+use self::kernel::Packed;
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::{Op, Operands};
@@ -47,11 +51,19 @@ use crate::tensor::{DType, Tensor};
 /// Elements that one task of an elementwise operator handles: enough to outweigh starting it, few enough for its caches.
 const CHUNK: usize = 1 << 14;
 
+/// What is done to elements of an output right after they were computed: the elements, and the index of the first.
+type Finish<'a> = &'a (dyn Fn(&mut [f32], usize) + Sync);
+
 /// All outputs of a node whose inputs its shape rule accepted.
 ///
 /// # Errors
 /// What the reference finds wrong with the elements, such as an index out of range.
 pub(crate) fn evaluate(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<Tensor>, OpError> {
+    evaluate_packed(op, inputs, outputs, None)
+}
+
+/// As [`evaluate`], with the node's weight packed where it was packed before.
+fn evaluate_packed(op: &Op, inputs: &[Option<&Tensor>], outputs: usize, packed: Option<&Packed>) -> Result<Vec<Tensor>, OpError> {
     let half = inputs.iter().flatten().any(|t| t.dtype() == DType::F16);
     let fast = match movement::evaluate(op, inputs, outputs)? {
         Some(tensors) => Some(tensors),
@@ -61,7 +73,7 @@ pub(crate) fn evaluate(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> R
         // A quotient of halves is one before it is quantized.
         None if half && matches!(op, Op::QuantizeLinear(_)) => None,
         None if half => compute_f16(op, inputs, outputs)?,
-        None => compute(op, inputs, outputs)?,
+        None => compute(op, inputs, outputs, packed)?,
     };
     match fast {
         Some(tensors) => Ok(tensors),
@@ -101,7 +113,7 @@ fn computes(op: &Op) -> bool {
 }
 
 /// The operators that compute, on `f32`; `None` for those, and those types, that only the reference knows.
-fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option<Vec<Tensor>>, OpError> {
+fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize, packed: Option<&Packed>) -> Result<Option<Vec<Tensor>>, OpError> {
     Ok(match op {
         Op::ArgReduce(arg) => arg_reduce::arg_reduce(arg, inputs, &infer(op, inputs, outputs)?)?,
         Op::AveragePool(op) => pool::average_pool(op, inputs)?,
@@ -109,11 +121,11 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
         Op::Binary(op) => binary::binary(*op, inputs),
         Op::Clip(_) => activation::clip(inputs),
         Op::Comparison(op) => binary::compare(*op, inputs),
-        Op::Conv(op) => conv::conv(op, inputs)?,
+        Op::Conv(op) => conv::conv(op, inputs, packed, &|_, _| ())?,
         Op::ConvInteger(op) => conv_integer::conv_integer(op, inputs)?,
         Op::ConvTranspose(op) => conv_transpose::conv_transpose(op, inputs)?,
         Op::DeformConv(op) => deform_conv::deform_conv(op, inputs)?,
-        Op::Fused(op) => fused::fused(op, inputs)?,
+        Op::Fused(op) => fused::fused(op, inputs, packed)?,
         Op::Gemm(op) => matmul::gemm(op, inputs).or_else(|| numbers::gemm(op, inputs)),
         Op::GlobalPool(op) => pool::global_pool(op, inputs),
         Op::GridSample(op) => sampling::grid_sample(op, inputs)?,
@@ -141,7 +153,7 @@ fn compute(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option
 fn compute_f16(op: &Op, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Option<Vec<Tensor>>, OpError> {
     let widened: Vec<Option<Tensor>> = inputs.iter().map(|t| t.map(widen)).collect();
     let widened: Vec<Option<&Tensor>> = widened.iter().map(Option::as_ref).collect();
-    let Some(tensors) = compute(op, &widened, outputs)? else { return Ok(None) };
+    let Some(tensors) = compute(op, &widened, outputs, None)? else { return Ok(None) };
     let types = infer(op, inputs, outputs)?;
     Ok(Some(tensors.into_iter().zip(types).map(|(tensor, ty)| if ty.dtype == DType::F16 { narrow(tensor) } else { tensor }).collect()))
 }

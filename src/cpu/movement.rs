@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::strided::Loops;
-use super::{CHUNK, resize};
+use super::{CHUNK, resize, scratch};
 use crate::error::OpError;
 use crate::ops::movement::Rearrangement;
 use crate::ops::{Concat, Gather, Op, Operands, Pad, Tile};
@@ -81,7 +81,7 @@ fn walk(x: &Tensor, shape: Shape, start: usize, strides: Vec<i64>) -> Tensor {
 
 /// `y[i_0, …] = x[start + Σ i_k · stride_k]`, `y` of `extents`.
 pub(super) fn copy_strided<T: Element>(x: &[T], start: usize, extents: &[usize], strides: Vec<i64>) -> Vec<T> {
-    let mut y = vec![T::default(); extents.iter().product()];
+    let mut y = scratch::elements::<T>(extents.iter().product());
     if y.is_empty() {
         return y;
     }
@@ -158,7 +158,7 @@ fn gather(op: &Gather, x: &Tensor, indices: &Tensor) -> Result<Tensor, OpError> 
 }
 
 fn rows<T: Element>(x: &[T], dims: &[usize], positions: &[usize], extent: usize, inner: usize) -> Vec<T> {
-    let mut y = vec![T::default(); dims.iter().product()];
+    let mut y = scratch::elements::<T>(dims.iter().product());
     if y.is_empty() {
         return y;
     }
@@ -187,7 +187,7 @@ fn concat(op: &Concat, inputs: &[Option<&Tensor>]) -> Option<Tensor> {
 }
 
 fn join<T: Element>(_like: &[T], inputs: &[&Tensor], outer: usize, total: usize) -> Vec<T> {
-    let mut y = vec![T::default(); total];
+    let mut y = scratch::elements::<T>(total);
     let mut pieces = Vec::with_capacity(outer * inputs.len());
     let mut rest = y.as_mut_slice();
     for o in 0..outer {

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{CHUNK, floats, reduce};
+use super::{CHUNK, floats, reduce, scratch};
 use crate::graph::TensorType;
 use crate::ops::{
     BatchNormalization, GroupNormalization, InstanceNormalization, LayerNormalization, LocalResponseNormalization, RmsNormalization,
@@ -93,7 +93,7 @@ pub(super) fn layer(op: &LayerNormalization, inputs: &[Option<&Tensor>], types: 
     if x.is_empty() || scale.len() != row || bias.len() != row {
         return None;
     }
-    let mut y = vec![0f32; x.len()];
+    let mut y = scratch::buffer(x.len());
     let mut known = vec![(0f64, 0f64); x.len() / row];
     let runs = y.par_chunks_exact_mut(row).zip(x.par_chunks_exact(row)).zip(&mut known).with_min_len(CHUNK.div_ceil(row));
     runs.for_each(|((y, x), known)| {
@@ -134,7 +134,7 @@ pub(super) fn lrn(op: &LocalResponseNormalization, inputs: &[Option<&Tensor>]) -
     let (channels, map) = (shape[1], shape[2..].iter().product::<usize>());
     let [before, after] = op.neighbours();
     let factor = op.alpha / op.size as f32;
-    let mut y = vec![0f32; x.len()];
+    let mut y = scratch::buffer(x.len());
     if y.is_empty() {
         return Some(vec![Tensor::of(shape, y)]);
     }
@@ -155,7 +155,7 @@ pub(super) fn lrn(op: &LocalResponseNormalization, inputs: &[Option<&Tensor>]) -
 
 /// `f(i, x, y)` for every run of `len` elements, in parallel.
 fn by_runs(x: &[f32], len: usize, f: impl Fn(usize, &[f32], &mut [f32]) + Sync) -> Vec<f32> {
-    let mut y = vec![0f32; x.len()];
+    let mut y = scratch::buffer(x.len());
     if !y.is_empty() {
         let runs = y.par_chunks_exact_mut(len).zip(x.par_chunks_exact(len)).enumerate().with_min_len(CHUNK.div_ceil(len));
         runs.for_each(|(at, (y, x))| f(at, x, y));

@@ -1,8 +1,11 @@
 //! Pooling: maximum, average and norm over windows or whole maps.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::window::PaddedMap;
+use super::kernel::widest;
+use super::scratch;
+use super::window::{PaddedMap, Parts};
 use super::{CHUNK, floats, reduce};
 use crate::error::OpError;
 use crate::ops::{AveragePool, GlobalPool, LpPool, MaxPool, Placement, PoolKind};
@@ -18,13 +21,10 @@ pub(super) fn max_pool(op: &MaxPool, inputs: &[Option<&Tensor>], outputs: usize)
     if (0..3).any(|axis| counts(&place, axis, false).contains(&0)) {
         return Ok(None);
     }
-    if PaddedMap::new(&place).is_none() {
+    if !PaddedMap::suits(&place) {
         return Ok(Some(vec![volumes(&place, shape, x, f32::NEG_INFINITY, larger, |_, _| {})]));
     }
-    Ok(pool(&place, shape, x, f32::NEG_INFINITY, |map, row, y| {
-        y.fill(f32::NEG_INFINITY);
-        for_each_tap(map, &place, row, y, larger);
-    }))
+    Ok(Some(vec![pool(&place, shape, x, f32::NEG_INFINITY, larger, |_, _| {})]))
 }
 
 /// The mean of each window on `f32`.
@@ -33,19 +33,14 @@ pub(super) fn average_pool(op: &AveragePool, inputs: &[Option<&Tensor>]) -> Resu
     let shape = inputs[0].expect("it has elements").shape();
     let place = op.window.place(shape)?;
     let [depths, rows, columns] = [0, 1, 2].map(|axis| counts(&place, axis, op.count_include_pad));
-    if PaddedMap::new(&place).is_none() {
+    if !PaddedMap::suits(&place) {
         let divide = |[d, h]: [usize; 2], y: &mut [f32]| {
             y.iter_mut().zip(&columns).for_each(|(y, &columns)| *y /= (depths[d] * rows[h] * columns).max(1) as f32);
         };
         return Ok(Some(vec![volumes(&place, shape, x, 0.0, |a, b| a + b, divide)]));
     }
-    Ok(pool(&place, shape, x, 0.0, |map, row, y| {
-        y.fill(0.0);
-        for_each_tap(map, &place, row, y, |a, b| a + b);
-        for (y, &columns) in y.iter_mut().zip(&columns) {
-            *y /= (rows[row] * columns).max(1) as f32;
-        }
-    }))
+    let divide = |row: usize, y: &mut [f32]| y.iter_mut().zip(&columns).for_each(|(y, &columns)| *y /= (rows[row] * columns).max(1) as f32);
+    Ok(Some(vec![pool(&place, shape, x, 0.0, |a, b| a + b, divide)]))
 }
 
 /// The p-norm of each window on `f32`.
@@ -83,22 +78,58 @@ pub(super) fn global_pool(op: &GlobalPool, inputs: &[Option<&Tensor>]) -> Option
     Some(vec![Tensor::of(output, y)])
 }
 
-/// Every map of `x` through `row`, which fills one output row from a map padded with `fill`; `None` where [`PaddedMap`] does not suit.
-fn pool(place: &Placement, shape: &Shape, x: &[f32], fill: f32, row: impl Fn(&PaddedMap, usize, &mut [f32]) + Sync) -> Option<Vec<Tensor>> {
-    PaddedMap::new(place)?;
+/// Every map of `x` by windows that suit [`PaddedMap`]: `y = f(y, x)` from `start` for all taps, the padding's too, then `finish`
+/// with each row of outputs.
+fn pool(
+    place: &Placement,
+    shape: &Shape,
+    x: &[f32],
+    start: f32,
+    f: impl Fn(f32, f32) -> f32 + Copy + Send + Sync,
+    finish: impl Fn(usize, &mut [f32]) + Sync,
+) -> Tensor {
     let output: Shape = shape[..2].iter().chain(place.output_dims()).copied().collect();
     let (inputs, outputs) = (place.input.iter().product::<usize>(), place.output_elements());
-    let mut y = vec![0f32; output.elements()];
+    let mut y = scratch::buffer(output.elements());
     y.par_chunks_exact_mut(outputs).zip(x.par_chunks_exact(inputs)).with_min_len(CHUNK.div_ceil(outputs * place.taps())).for_each_init(
-        || PaddedMap::new(place).expect("checked above"),
+        || PaddedMap::new(place),
         |map, (y, x)| {
-            map.load(x, fill);
-            for (at, y) in y.chunks_exact_mut(place.output[2]).enumerate() {
-                row(map, at, y);
-            }
+            map.load(x, start);
+            widest(Windows { parts: map.parts(), start, f });
+            map.store(y);
+            y.chunks_exact_mut(place.output[2]).enumerate().for_each(|(row, y)| finish(row, y));
         },
     );
-    Some(vec![Tensor::of(output, y)])
+    Tensor::of(output, y)
+}
+
+/// One output map from one input map.
+struct Windows<'a, F> {
+    parts: Parts<'a>,
+    start: f32,
+    f: F,
+}
+
+impl<F: Fn(f32, f32) -> f32> WithSimd for Windows<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        /// Results that are kept in registers while all taps go by.
+        const RESULTS: usize = 32;
+        let Parts { taps, data, results } = self.parts;
+        for (block, to) in results.chunks_exact_mut(RESULTS).enumerate() {
+            let data = &data[block * RESULTS..];
+            let mut results = [self.start; RESULTS];
+            for &tap in taps {
+                let x: &[f32; RESULTS] = data[tap..][..RESULTS].try_into().expect("as many as asked for");
+                for i in 0..RESULTS {
+                    results[i] = (self.f)(results[i], x[i]);
+                }
+            }
+            to.copy_from_slice(&results);
+        }
+    }
 }
 
 /// Every map of `x` by any window: `y = f(y, x)` from `start` for the taps on the input, then `finish` with each row of outputs
@@ -145,18 +176,6 @@ fn volumes(
         finish([d, h], y);
     });
     Tensor::of(output, y)
-}
-
-/// `y = f(y, x)` for every tap of an output row.
-fn for_each_tap(map: &PaddedMap, place: &Placement, row: usize, y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
-    let [_, kh, kw] = place.kernel;
-    for ky in 0..kh {
-        for kx in 0..kw {
-            for (y, &x) in y.iter_mut().zip(map.tap(row, ky, kx)) {
-                *y = f(*y, x);
-            }
-        }
-    }
 }
 
 /// The larger of two, NaN if either is.

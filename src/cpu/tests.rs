@@ -34,10 +34,10 @@ fn check(op: impl Into<Op>, inputs: &[&Tensor]) {
 fn check_with(op: Op, inputs: &[Option<&Tensor>], outputs: usize) {
     let shapes: Vec<_> = inputs.iter().map(|t| t.map_or("–".into(), |t| format!("{}{}", t.dtype(), t.shape()))).collect();
     let is_half = inputs.iter().flatten().any(|t| t.dtype() == DType::F16);
-    let compute = if is_half { compute_f16 } else { compute };
     let fast = match movement::evaluate(&op, inputs, outputs).unwrap() {
         Some(tensors) => Some(tensors),
-        None => compute(&op, inputs, outputs).unwrap(),
+        None if is_half => compute_f16(&op, inputs, outputs).unwrap(),
+        None => compute(&op, inputs, outputs, None).unwrap(),
     };
     let fast = fast.unwrap_or_else(|| panic!("{op:?} of {shapes:?} has no fast path"));
     let again = evaluate(&op, inputs, outputs).unwrap();
@@ -71,7 +71,11 @@ fn convolutions() {
         ([1, 130, 19, 23], 131, [3, 3], [1, 1], [1, 1], padding([1, 1], [1, 1]), 1),
         ([1, 3, 70, 61], 65, [7, 7], [2, 2], [1, 1], padding([3, 3], [2, 1]), 1),
         ([2, 512, 7, 7], 140, [1, 1], [1, 1], [1, 1], Padding::Valid, 1),
+        // Taps so far apart that a padded copy would be mostly padding.
+        ([1, 33, 20, 21], 16, [3, 3], [1, 1], [6, 6], padding([6, 6], [6, 6]), 1),
+        ([2, 35, 40, 45], 34, [3, 2], [3, 2], [2, 5], padding([6, 1], [2, 6]), 1),
         // Depthwise.
+        ([2, 4, 9, 70], 8, [3, 5], [1, 1], [1, 1], padding([1, 2], [1, 2]), 4),
         ([2, 5, 9, 11], 5, [3, 3], [1, 1], [1, 1], padding([1, 1], [1, 1]), 5),
         ([2, 4, 13, 10], 8, [3, 3], [2, 2], [1, 1], padding([0, 1], [1, 0]), 4),
         ([1, 3, 17, 16], 3, [5, 7], [3, 2], [2, 1], padding([4, 1], [2, 5]), 3),
@@ -97,6 +101,24 @@ fn convolutions() {
     check(Conv { groups: 3, ..Conv::default() }, &[&x, &w]);
     let (x, w, b) = (halves(&wave(1, [2, 3, 9, 8])), halves(&wave(2, [5, 3, 3, 3])), halves(&wave(3, [5])));
     check(Conv::default(), &[&x, &w, &b]);
+}
+
+/// Panels and tiles differ with the number of threads, the order of every sum does not.
+#[test]
+fn convolutions_are_the_same_on_any_number_of_threads() {
+    for (x, w, stride) in [([1, 70, 23, 29], [136, 70, 3, 3], 1), ([2, 5, 31, 40], [67, 5, 3, 3], 2), ([1, 300, 9, 7], [90, 300, 1, 1], 1)]
+    {
+        let (x, w) = (wave(1, x), wave(2, w));
+        let op = Op::from(Conv { stride: Some([stride, stride].into()), padding: Padding::symmetric([1, 1]), ..Conv::default() });
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| evaluate(&op, &[Some(&x), Some(&w)], 1).unwrap().remove(0))
+        };
+        let one = on(1);
+        for threads in [2, 3, 16] {
+            assert_eq!(one.bytes(), on(threads).bytes(), "{} by {} on {threads} threads", x.shape(), w.shape());
+        }
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub struct Session {
     /// Whether graph and plan have lost the elements of their weights.
     dropped_weights: bool,
     weights: WeightStore,
+    cpu_weights: cpu::WeightStore,
     prepared: Mutex<Vec<(Vec<InputSpec>, Arc<Prepared>)>>,
     stages: OnceLock<Arc<Stages>>,
 }
@@ -93,8 +94,9 @@ impl Session {
     pub(crate) fn new(device: Device, mut graph: Graph, options: CompileOptions) -> Result<Self> {
         graph.check()?;
         let passes = optimize::optimize(&mut graph, Pass::EARLY, &options.without)?;
-        let (weights, prepared) = (WeightStore::default(), Mutex::default());
-        let mut session = Self { device, graph, options, passes, dropped_weights: false, weights, prepared, stages: OnceLock::new() };
+        let (weights, cpu_weights, prepared) = (WeightStore::default(), cpu::WeightStore::default(), Mutex::default());
+        let mut session =
+            Self { device, graph, options, passes, dropped_weights: false, weights, cpu_weights, prepared, stages: OnceLock::new() };
         let fixed: Option<Vec<_>> = session.graph.inputs().iter().map(|id| session.graph.value(*id).ty.clone()).collect();
         if let Some(types) = fixed {
             let specs = types.into_iter().map(|ty| InputSpec { ty, value: None }).collect();
@@ -173,7 +175,7 @@ impl Session {
     ) -> Result<Vec<Tensor>> {
         match (&prepared.program, self.device.context()) {
             (Some(program), Some(context)) => program.run(context, views, wait, trace).await,
-            _ => cpu::run(&prepared.plan, views, trace),
+            _ => cpu::run_prepared(&prepared.plan, &prepared.cpu_weights, views, trace),
         }
     }
 

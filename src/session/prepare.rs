@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::Session;
 use super::stages::Stages;
+use crate::cpu;
 use crate::error::{Error, Result};
 use crate::gpu::Program;
 use crate::graph::{Graph, InputSpec, Specialized, TensorType, ValueId};
@@ -29,10 +30,11 @@ pub(super) enum Outcome {
     Computed(ValueId),
 }
 
-/// A plan, and on the GPU what runs it.
+/// A plan, and what runs it: a program on the GPU, packed weights on the CPU.
 pub(super) struct Prepared {
     pub plan: Arc<Plan>,
     pub program: Option<Program>,
+    pub cpu_weights: cpu::Weights,
 }
 
 impl Prepared {
@@ -131,7 +133,8 @@ impl Session {
             }
             None => None,
         };
-        let prepared = Arc::new(Prepared { plan, program });
+        let cpu_weights = if program.is_none() { self.cpu_weights.prepare(&plan) } else { cpu::Weights::default() };
+        let prepared = Arc::new(Prepared { plan, program, cpu_weights });
         let mut cache = self.prepared.lock().unwrap_or_else(PoisonError::into_inner);
         // Another thread may have prepared the same meanwhile. A lock around preparation instead would be held while other
         // threads of a pool compile, one of which may ask for it.
