@@ -56,7 +56,7 @@ struct Args {
 }
 
 const FAMILIES: &str = "\
-Families are those of the installed Mesa, here of 22.3 (the newer ones are gfx1100, which later versions call navi31, and navi21):
+Families are those of the installed Mesa, here of 22.3; later versions call gfx1100 navi31, and have more:
   GFX8   polaris10, polaris11, polaris12, vegam, tonga, fiji
   GFX9   vega10, vega12, vega20, raven, renoir
   RDNA   navi10, navi12, navi14
