@@ -56,7 +56,7 @@ struct Args {
 }
 
 const FAMILIES: &str = "\
-Families are those of the installed Mesa, here of 22.3 (the newer ones are gfx1100, which later versions call navi31, and navi21):
+Families are those of the installed Mesa, here of 22.3; later versions call gfx1100 navi31, and have more:
   GFX8   polaris10, polaris11, polaris12, vegam, tonga, fiji
   GFX9   vega10, vega12, vega20, raven, renoir
   RDNA   navi10, navi12, navi14
@@ -139,7 +139,8 @@ fn file_shader(args: &Args) -> Result<Shader, String> {
     let source = args.wgsl.iter().map(read).collect::<Result<String, _>>()?;
     let name = args.wgsl.last().and_then(|path| path.file_stem()).unwrap_or_default().to_string_lossy().into_owned();
     let (f16, i64) = (source.contains("enable f16"), source.contains("i64"));
-    let main_tile = bars::sizes_a_tile(&source);
+    // A type header of reals has it, and a tile header the other.
+    let main_tile = source.contains("alias Accumulator") && bars::sizes_a_tile(&source);
     Ok(Shader { name, source, constants: args.overrides.clone(), f16, i64, main_tile })
 }
 

@@ -106,6 +106,13 @@ fn without_a_driver_it_says_what_to_install() {
 }
 
 #[test]
+fn an_unknown_family_is_an_error() {
+    let Some(output) = run(&["--family", "nope", "--kernel", "matmul"]) else { return };
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("`nope` may be no family"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn an_unknown_kernel_is_an_error() {
     let Some(output) = run(&["--kernel", "conv3d"]) else { return };
     assert_eq!(output.status.code(), Some(2));
