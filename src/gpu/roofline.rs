@@ -156,7 +156,7 @@ mod tests {
             let submission = self.context.submit(encoder.finish());
             let _mapping = super::super::execute::map(&staging, wgpu::MapMode::Read);
             self.context.wait(submission).unwrap();
-            super::super::execute::read(&staging, |bytes| bytemuck::pod_collect_to_vec(bytes)).unwrap()
+            super::super::execute::read(&staging, bytemuck::pod_collect_to_vec).unwrap()
         }
     }
 
