@@ -23,11 +23,18 @@ class Process:
         start = time.perf_counter()
         pipe = subprocess.PIPE
         try:
-            self.child = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.errors, env=os.environ | environment)
+            self.child = subprocess.Popen(
+                command, bufsize=0, stdin=pipe, stdout=pipe, stderr=self.errors, env=os.environ | environment
+            )
         except OSError as error:
+            self.errors.close()
             raise Failure(f"cannot be started: {error}") from error
         self.rest = b""
-        answer = self.answer()
+        try:
+            answer = self.answer()
+        except Failure:
+            self.end()
+            raise
         self.cold_s = time.perf_counter() - start
         self.device, self.first_ms = answer["device"], answer["first_ms"]
 
@@ -35,7 +42,6 @@ class Process:
         """The milliseconds of each of `count` runs."""
         try:
             self.child.stdin.write(f"{count}\n".encode())
-            self.child.stdin.flush()
         except BrokenPipeError:
             pass  # `answer` says why.
         return self.answer()
@@ -51,7 +57,6 @@ class Process:
                     if line.startswith(b"peer: "):
                         return json.loads(line[6:])
                 if not selector.select(max(0, end - time.monotonic())):
-                    self.end()
                     raise Failure(f"gave no answer in {PATIENCE_S} s")
                 read = os.read(self.child.stdout.fileno(), 65536)
                 if not read:

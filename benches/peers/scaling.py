@@ -39,11 +39,12 @@ def main():
         install.PEERS[options.engine].install([MODEL])
         install.models([MODEL])
         install.pip(install.TARGET / "venv/bin/python", "matplotlib")
-    batches = measure([(batch, 224) for batch in BATCHES], options)
-    sizes = measure([(1, size) for size in SIZES], options)
+    batches, device = measure([(batch, 224) for batch in BATCHES], options)
+    sizes, _ = measure([(1, size) for size in SIZES], options)
     result = {
         "engine": options.engine,
-        "device": options.device,
+        "device": device,
+        "version": install.versions([options.engine])[options.engine],
         "model": MODEL,
         "batches": {"batch": BATCHES, "ms_per_image": [ms / batch for ms, batch in zip(batches, BATCHES)]},
         "sizes": {"size": SIZES, "ns_per_pixel": [ms * 1e6 / size**2 for ms, size in zip(sizes, SIZES)]},
@@ -56,7 +57,7 @@ def main():
 
 
 def measure(points, options):
-    """The least milliseconds of a run at each point, a batch and a size."""
+    """The least milliseconds of a run at each point, a batch and a size; and the device."""
     command = install.PEERS[options.engine].command()
     with tempfile.TemporaryDirectory() as folder:
         processes = []
@@ -73,7 +74,7 @@ def measure(points, options):
     median = [statistics.median(times) for times in zip(*rounds[1:])]
     for (batch, size), low, middle in zip(points, least, median):
         print(f"batch {batch}, {size}×{size}: min {low:.1f} ms, median {middle:.1f} ms", file=sys.stderr)
-    return least
+    return least, processes[0].device
 
 
 if __name__ == "__main__":
