@@ -13,6 +13,7 @@ mod placement;
 mod storage;
 mod submissions;
 mod variant;
+mod winograd;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -3,7 +3,7 @@
 use super::kernels::{
     DEPTHWISE, DIRECT, DepthwiseParams, DirectParams, IMPLICIT_GEMM, ImplicitGemmParams, POINTWISE, PointwiseParams, SOFTWARE_BLOCK_HEIGHT,
 };
-use super::{Conv, Convolution};
+use super::{Conv, Convolution, winograd};
 use crate::ops::matmul::{Factor, Product, lower_product};
 use crate::ops::tile::{Tile, workgroup_size};
 use crate::plan::{Arg, Elem, Kernel, LowerContext, Lowered, Lowering, Packing, Variant, WORKGROUP_SIZE, workgroups_1d};
@@ -117,6 +117,9 @@ impl Lowerer {
                 all.push(self.pointwise());
             }
             all.push(self.implicit_gemm());
+            if let Some((winograd, best)) = winograd::lower(c, &self.operands.x, self.operands.w, &self.bias(), context) {
+                all.insert(if best { 0 } else { all.len() }, winograd);
+            }
         }
         if depthwise && !few_sharers {
             all.push(self.depthwise());

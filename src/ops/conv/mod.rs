@@ -6,6 +6,7 @@ mod kernels;
 mod lower;
 mod packed;
 mod transpose;
+mod winograd;
 
 pub use deform::DeformConv;
 pub(crate) use deform::of_columns;
@@ -16,6 +17,7 @@ pub(crate) use kernels::{
     TRANSPOSE_DIRECT, TRANSPOSE_TILED,
 };
 pub use transpose::ConvTranspose;
+pub(crate) use winograd::{WINOGRAD_INPUT, WINOGRAD_OUTPUT, WINOGRAD_OUTPUT_VECTORS};
 
 use crate::error::OpError;
 use crate::graph::TensorType;
