@@ -71,26 +71,42 @@ impl SubgroupTiles {
     pub const VECTOR: usize = 290;
     /// A vector of four single loads.
     pub const SCALARS: usize = 800;
+    /// A vector that is put together of two.
+    pub const SHIFTED: usize = Self::VECTOR + 25;
 
     /// The columns that a tile owns.
     pub fn columns_of(&self, tile: &Tile) -> usize {
         4 * tile.vectors * SUBGROUP as usize - self.lent
     }
 
+    /// What a vector of products costs a subgroup, with its part of the load, the store and the mask of its sum.
+    pub const PRODUCT: usize = 11;
+
+    /// The instructions of a product with so many steps.
+    pub fn cost(&self, tile: &Tile, inner: usize) -> usize {
+        let loads = tile.rows * SUBGROUP_DEPTH / 32 * Self::VECTOR + SUBGROUP_DEPTH * tile.vectors * self.vector_cost;
+        let products = SUBGROUP_DEPTH * tile.rows * tile.vectors * Self::PRODUCT;
+        let workgroups = self.rows.div_ceil(tile.rows) * self.columns.div_ceil(self.columns_of(tile));
+        inner.div_ceil(SUBGROUP_DEPTH) * workgroups * (loads + products)
+    }
+
     /// The tile that takes the fewest instructions: tall and wide ones load less for each product, and pad more.
     pub fn best(&self) -> &'static Tile {
         const ALL: &[Tile] = &SUBGROUP_TILES;
-        let cost = |t: &Tile| {
-            let loads = t.rows * SUBGROUP_DEPTH / 32 * Self::VECTOR + SUBGROUP_DEPTH * t.vectors * self.vector_cost;
-            // A product and its part of the load, the store and the mask of its sum.
-            let products = SUBGROUP_DEPTH * t.rows * t.vectors * 11;
-            self.rows.div_ceil(t.rows) * self.columns.div_ceil(self.columns_of(t)) * (loads + products)
-        };
-        ALL.iter().min_by_key(|t| cost(t)).unwrap_or(&ALL[0])
+        ALL.iter().min_by_key(|t| self.cost(t, 1)).unwrap_or(&ALL[0])
+    }
+
+    /// The lowest tile that has all rows, where there is one.
+    pub fn single(&self) -> Option<&'static Tile> {
+        const ALL: &[Tile] = &SUBGROUP_TILES;
+        ALL.iter().filter(|t| t.rows >= self.rows).min_by_key(|t| self.cost(t, 1))
     }
 }
 
 impl Tile {
+    /// The rows of the tallest tile.
+    pub const TALLEST: usize = 64;
+
     /// The tallest tile that so many rows fill at least half, else the lowest.
     pub fn for_rows(rows: usize) -> &'static Tile {
         const LOWEST: &Tile = &TILES[TILES.len() - 1];

@@ -14,6 +14,7 @@ pub(crate) mod roofline;
 mod storage;
 mod submissions;
 mod variant;
+mod winograd;
 
 use std::collections::HashSet;
 use std::fmt;

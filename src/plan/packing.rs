@@ -1,5 +1,6 @@
 //! How constants are reordered, once, into the order a kernel reads them.
 
+use super::winograd;
 use crate::tensor::{DType, Tensor, for_each_dtype};
 
 /// An order of a constant's elements on the GPU.
@@ -63,6 +64,18 @@ pub enum Packing {
         /// Length of each row.
         columns: usize,
     },
+    /// 3×3 kernels `[rows, columns, 3, 3]` of `f32`, transformed for Winograd convolution: `[planes, ⌈rows / tile⌉, columns, tile]` with a
+    /// plane for each element of a tile of the transform, and rows in tiles as [`Packing::Tiles`] has them.
+    Winograd {
+        /// Outputs of a tile along each axis, 2 or 4.
+        outputs: usize,
+        /// Output channels.
+        rows: usize,
+        /// Input channels.
+        columns: usize,
+        /// Rows of a tile of the products.
+        tile: usize,
+    },
 }
 
 impl Packing {
@@ -84,6 +97,7 @@ impl Packing {
             Packing::PaddedRows { columns, multiple } => elements / columns.max(1) * columns.next_multiple_of(multiple),
             Packing::Columns { rows, count, multiple, .. } => rows * count.next_multiple_of(multiple),
             Packing::Bytes { columns } => elements / columns.max(1) * (4 * columns.div_ceil(16) + 4),
+            Packing::Winograd { outputs, rows, columns, tile } => winograd::planes(outputs) * columns * rows.next_multiple_of(tile),
         }
     }
 
@@ -159,6 +173,18 @@ impl Packing {
                 }
                 Tensor::of([out.len() / words, words], out)
             }
+            Packing::Winograd { outputs, rows, columns, tile } => {
+                let tiles = rows.div_ceil(tile);
+                let kernels = tensor.data::<f32>().expect("only f32 is transformed");
+                let mut out = vec![0f32; self.elements(kernels.len())];
+                for (at, kernel) in kernels.chunks_exact(9).enumerate() {
+                    let (row, column) = (at / columns, at % columns);
+                    for (plane, value) in winograd::transform(outputs, kernel).enumerate() {
+                        out[((plane * tiles + row / tile) * columns + column) * tile + row % tile] = value as f32;
+                    }
+                }
+                Tensor::of([winograd::planes(outputs), tiles, columns, tile], out)
+            }
         }
     }
 }
@@ -223,6 +249,21 @@ mod tests {
     }
 
     #[test]
+    fn transformed_kernels_lie_in_planes() {
+        // All three kernels are alike but for a factor: every plane is, and the last row is padding.
+        let base = [1., -2., 3., 0.5, 4., -1., 2., 0.25, -3f32];
+        let kernels: Vec<f32> = [1., 2., 4.].iter().flat_map(|factor| base.map(|x| factor * x)).collect();
+        let w = Tensor::new([3, 1, 3, 3], kernels).unwrap();
+        let packed = Packing::Winograd { outputs: 2, rows: 3, columns: 1, tile: 4 }.apply(&w);
+        assert_eq!(packed.shape().dims(), [16, 1, 1, 4]);
+        let values = packed.data::<f32>().unwrap();
+        assert_eq!(values[..4], [1., 2., 4., 0.]);
+        assert_eq!(values[12..16], [3., 6., 12., 0.]);
+        assert_eq!(values[48..52], [2., 4., 8., 0.]);
+        assert!(values.chunks(4).all(|row| row[1] == 2. * row[0] && row[2] == 4. * row[0] && row[3] == 0.));
+    }
+
+    #[test]
     fn packed_sizes_are_known_before_packing() {
         let w = Tensor::new([6, 5], (0..30).collect::<Vec<i32>>()).unwrap();
         let transposed = Packing::Transposed { groups: 2, rows: 3, columns: 5, multiple: 8 };
@@ -230,5 +271,8 @@ mod tests {
         for packing in [Packing::AsIs, transposed, Packing::PaddedRows { columns: 5, multiple: 4 }, part, Packing::Bytes { columns: 5 }] {
             assert_eq!(packing.elements(w.len()), packing.apply(&w).len(), "{packing:?}");
         }
+        let kernels = Tensor::new([2, 3, 3, 3], vec![1f32; 54]).unwrap();
+        let winograd = Packing::Winograd { outputs: 4, rows: 2, columns: 3, tile: 4 };
+        assert_eq!(winograd.elements(54), winograd.apply(&kernels).len());
     }
 }

@@ -59,6 +59,12 @@ fn convolutions() {
     let weights = [random(2, [9, 6, 2, 3], -0.5..0.5), random(3, [9], -1.0..1.0)];
     check_epilogues(padded(1), x(), &weights, true, [2, 9, 7, 9]);
     check_epilogues(padded(1), x(), &weights, false, [2, 9, 7, 9]);
+    // Winograd's tiles, in rows of whole vectors and not, and few enough for channels inside.
+    let kernels = [random(2, [9, 6, 3, 3], -0.5..0.5), random(3, [9], -1.0..1.0)];
+    for (height, width) in [(21, 36), (15, 45), (6, 7)] {
+        let same = Conv { padding: Padding::symmetric([1, 1]), ..Conv::default() };
+        check_epilogues(same, random(10, [2, 6, height, width], -1.0..1.0), &kernels, true, [2, 9, height, width]);
+    }
     // Depthwise, sliding and not.
     check_epilogues(padded(6), x(), &[random(4, [12, 1, 2, 3], -0.5..0.5)], true, [2, 12, 7, 9]);
     // Depthwise by strips, and by planes whose ends share vectors.

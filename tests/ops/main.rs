@@ -36,3 +36,4 @@ mod resize;
 mod sampling;
 mod softmax;
 mod top_k;
+mod winograd;

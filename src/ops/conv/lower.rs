@@ -2,7 +2,7 @@
 
 use super::depthwise;
 use super::kernels::{DIRECT, DirectParams, IMPLICIT_GEMM, ImplicitGemmParams, POINTWISE, PointwiseParams};
-use super::{Conv, Convolution};
+use super::{Conv, Convolution, winograd};
 use crate::ops::matmul::{Factor, Product, lower_product};
 use crate::ops::tile::{Tile, workgroup_size};
 use crate::plan::{Arg, Elem, Kernel, LowerContext, Lowered, Lowering, Packing, Part, Variant, WORKGROUP_SIZE, workgroups_1d};
@@ -120,6 +120,9 @@ impl Lowerer {
             }
             all.extend(pointwise.then(|| self.pointwise()));
             all.push(self.implicit_gemm());
+            if let Some((winograd, best)) = winograd::lower(c, &self.operands.x, self.operands.w, &self.bias(), context) {
+                all.insert(if best { 0 } else { all.len() }, winograd);
+            }
         }
         if depthwise && !few_sharers {
             all.extend(depthwise::lowerings(self));

@@ -8,6 +8,7 @@ mod lower;
 mod packed;
 mod subgroup;
 mod transpose;
+mod winograd;
 
 pub use deform::DeformConv;
 pub(crate) use deform::of_columns;
@@ -20,6 +21,7 @@ pub(crate) use kernels::{
 };
 pub(crate) use subgroup::{IMPLICIT_GEMM_SUBGROUP, POINTWISE_SUBGROUP, SAME_SUBGROUP};
 pub use transpose::ConvTranspose;
+pub(crate) use winograd::{WINOGRAD_INPUT, WINOGRAD_OUTPUT, WINOGRAD_OUTPUT_VECTORS};
 
 use crate::error::OpError;
 use crate::graph::TensorType;

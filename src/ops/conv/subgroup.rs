@@ -127,7 +127,7 @@ impl Lowerer {
         if place.stride != [1; 3] || place.input != place.output || place.input[0] != 1 || place.kernel[0] != 1 {
             return None;
         }
-        let tiles = self.tiles(4, SubgroupTiles::VECTOR + 25);
+        let tiles = self.tiles(4, SubgroupTiles::SHIFTED);
         let tile = tiles.best();
         let plane = place.output_elements();
         let params = SameParams {
