@@ -24,7 +24,8 @@
 const NEAR: f64 = std::f64::consts::FRAC_1_SQRT_2;
 const FAR: f64 = std::f64::consts::SQRT_2;
 
-/// A row of G is `[1, p, p²] / Π (p − q)` for a point p and the other points q, `[0, 0, 1]` for infinity.
+/// A row of G is `[1, p, p²] / Π (p − q)` for a point p and the other points q, `[0, 0, 1]` for infinity; F(2, 3) has the signs of
+/// its row of 0 in the tile's transform instead.
 const G2: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 const G4: [[f64; 3]; 6] = [
     [1.0, 0.0, 0.0],
@@ -56,7 +57,7 @@ pub(super) fn transform(outputs: usize, kernel: &[f32]) -> impl Iterator<Item = 
 mod tests {
     use super::*;
 
-    /// The first row of what the shaders' other two transforms make of a one-dimensional tile: a filter of three taps.
+    /// What the shaders' two transforms and the products between them make of a tile of one dimension: a filter of three taps.
     fn filtered(outputs: usize, kernel: [f64; 3], d: &[f64]) -> Vec<f64> {
         let (b, a): (Vec<Vec<f64>>, Vec<Vec<f64>>) = if outputs == 2 {
             (
