@@ -177,13 +177,17 @@ impl Packing {
                 let tiles = rows.div_ceil(tile);
                 let kernels = tensor.data::<f32>().expect("only f32 is transformed");
                 let mut out = vec![0f32; self.elements(kernels.len())];
-                for (at, kernel) in kernels.chunks_exact(9).enumerate() {
-                    let (row, column) = (at / columns, at % columns);
-                    for (plane, value) in winograd::transform(outputs, kernel).enumerate() {
-                        out[((plane * tiles + row / tile) * columns + column) * tile + row % tile] = value as f32;
+                let planes = winograd::planes(outputs);
+                // Row by row inside, so that what is written lies side by side in each plane.
+                for column in 0..columns {
+                    for row in 0..rows {
+                        let values = winograd::transform(outputs, &kernels[9 * (row * columns + column)..][..9]);
+                        for (plane, value) in values[..planes].iter().enumerate() {
+                            out[((plane * tiles + row / tile) * columns + column) * tile + row % tile] = *value as f32;
+                        }
                     }
                 }
-                Tensor::of([winograd::planes(outputs), tiles, columns, tile], out)
+                Tensor::of([planes, tiles, columns, tile], out)
             }
         }
     }

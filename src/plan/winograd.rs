@@ -24,7 +24,8 @@
 const NEAR: f64 = std::f64::consts::FRAC_1_SQRT_2;
 const FAR: f64 = std::f64::consts::SQRT_2;
 
-/// A row of G is `[1, p, p²] / Π (p − q)` for a point p and the other points q, `[0, 0, 1]` for infinity.
+/// A row of G is `[1, p, p²] / Π (p − q)` for a point p and the other points q, `[0, 0, 1]` for infinity; F(2, 3) has the signs of
+/// its row of 0 in the tile's transform instead.
 const G2: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 const G4: [[f64; 3]; 6] = [
     [1.0, 0.0, 0.0],
@@ -44,19 +45,29 @@ pub(super) fn planes(outputs: usize) -> usize {
     matrix(outputs).len().pow(2)
 }
 
-/// G g Gᵀ of a 3×3 kernel, row by row.
-pub(super) fn transform(outputs: usize, kernel: &[f32]) -> impl Iterator<Item = f64> {
+/// G g Gᵀ of a 3×3 kernel, row by row; what tiles of two outputs leave is 0.
+pub(super) fn transform(outputs: usize, kernel: &[f32]) -> [f64; 36] {
     let g = matrix(outputs);
-    let columns: Vec<[f64; 3]> =
-        g.iter().map(|row| [0, 1, 2].map(|x| (0..3).map(|y| row[y] * f64::from(kernel[3 * y + x])).sum())).collect();
-    columns.into_iter().flat_map(move |column| g.iter().map(move |row| (0..3).map(|x| row[x] * column[x]).sum()))
+    let mut out = [0.0; 36];
+    for (i, row) in g.iter().enumerate() {
+        let mut along = [0.0; 3];
+        for (x, sum) in along.iter_mut().enumerate() {
+            for y in 0..3 {
+                *sum += row[y] * f64::from(kernel[3 * y + x]);
+            }
+        }
+        for (j, row) in g.iter().enumerate() {
+            out[i * g.len() + j] = row[0] * along[0] + row[1] * along[1] + row[2] * along[2];
+        }
+    }
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The first row of what the shaders' other two transforms make of a one-dimensional tile: a filter of three taps.
+    /// What the shaders' two transforms and the products between them make of a tile of one dimension: a filter of three taps.
     fn filtered(outputs: usize, kernel: [f64; 3], d: &[f64]) -> Vec<f64> {
         let (b, a): (Vec<Vec<f64>>, Vec<Vec<f64>>) = if outputs == 2 {
             (
@@ -101,10 +112,10 @@ mod tests {
             let g = matrix(outputs);
             let along = |taps: [f64; 3]| g.iter().map(move |row| (0..3).map(|k| row[k] * taps[k]).sum::<f64>());
             let expected = along([1., 2., -1.]).flat_map(|y| along([3., -0.5, 2.]).map(move |x| x * y));
-            for (value, expected) in transform(outputs, &kernel).zip(expected) {
+            for (value, expected) in transform(outputs, &kernel).into_iter().zip(expected) {
                 assert!((value - expected).abs() < 1e-12, "{value}, expected {expected}");
             }
-            assert_eq!(transform(outputs, &kernel).count(), planes(outputs));
+            assert!(transform(outputs, &kernel)[planes(outputs)..].iter().all(|&x| x == 0.0));
         }
     }
 }

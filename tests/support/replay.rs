@@ -113,7 +113,7 @@ impl<'a> Replay<'a> {
             }
         }
         for (at, step) in self.plan.steps.iter().enumerate() {
-            self.step(step).map_err(|message| format!("step {at}: {message}"))?;
+            self.step(at, step).map_err(|message| format!("step {at}: {message}"))?;
             // A trace of the run looks at what a node has computed once its last dispatch is done.
             if let Step::Dispatch { node, .. } = step
                 && !matches!(self.plan.steps.get(at + 1), Some(Step::Dispatch { node: next, .. }) if next == node)
@@ -152,7 +152,7 @@ impl<'a> Replay<'a> {
         self.runs.get(&id).cloned().unwrap_or_else(own)
     }
 
-    fn step(&mut self, step: &Step) -> Result<(), String> {
+    fn step(&mut self, at: usize, step: &Step) -> Result<(), String> {
         match step {
             Step::Upload { value } => {
                 self.expect_on_host(*value)?;
@@ -175,13 +175,13 @@ impl<'a> Replay<'a> {
                 if dispatch.bindings.len() != kernel.storage().len() || dispatch.workgroups.contains(&0) {
                     return Err(format!("{} has {} bindings, {:?} workgroups", kernel.name, dispatch.bindings.len(), dispatch.workgroups));
                 }
-                self.dispatch(*node, dispatch)?;
+                self.dispatch(at, *node, dispatch)?;
             }
         }
         Ok(())
     }
 
-    fn dispatch(&mut self, id: NodeId, dispatch: &Dispatch<Binding>) -> Result<(), String> {
+    fn dispatch(&mut self, at: usize, id: NodeId, dispatch: &Dispatch<Binding>) -> Result<(), String> {
         let (node, kernel) = (self.plan.graph.node(id), dispatch.variant.kernel);
         let accesses = kernel.storage();
         let of = |access| accesses.iter().zip(&dispatch.bindings).filter(move |(a, _)| **a == access).map(|(_, binding)| binding);
@@ -224,7 +224,9 @@ impl<'a> Replay<'a> {
         }
         for (buffer, offset, bytes) in targets {
             let place = Some(Place::Buffer { buffer, offset });
-            let output = node.outputs.iter().flatten().find(|id| self.plan.places[id.index()] == place);
+            // Scratch that is read before the output is written may lie where the output will.
+            let is_scratch = self.is_read_later(at, id, buffer, offset);
+            let output = node.outputs.iter().flatten().find(|id| self.plan.places[id.index()] == place && !is_scratch);
             match output {
                 Some(output) if self.runs.contains_key(output) && is_copy(dispatch) => self.copy(dispatch, buffer, offset),
                 Some(output) => self.store(*output)?,
@@ -232,6 +234,19 @@ impl<'a> Replay<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a later dispatch of the same node, which the one at step `at` belongs to, reads what lies there.
+    fn is_read_later(&self, at: usize, id: NodeId, buffer: usize, offset: u64) -> bool {
+        let rest = self.plan.steps[at + 1..].iter().map_while(|step| match step {
+            Step::Dispatch { node, dispatch } if *node == id => Some(dispatch),
+            _ => None,
+        });
+        let reads = |(access, binding): (Access, &Binding)| {
+            let here = matches!(binding, Binding::Buffer { buffer: of, offset: from, .. } if (*of, *from) == (buffer, offset));
+            access == Access::Read && here
+        };
+        rest.map(|dispatch| dispatch.variant.kernel.storage().into_iter().zip(&dispatch.bindings)).any(|mut bound| bound.any(reads))
     }
 
     /// Moves contents as a `strided_copy` does.
