@@ -72,6 +72,7 @@ pub static KERNELS: &[&Kernel] = &[
     &pool::MAX_POOL,
     &pool::MAX_POOL_INDICES,
     &pool::MAX_UNPOOL,
+    &pool::POOL_STRIPS,
     &quantize::DEQUANTIZE,
     &quantize::QUANTIZE,
     &reduce::REDUCE_MEAN_INTEGERS,

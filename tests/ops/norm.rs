@@ -33,9 +33,21 @@ fn vectors(channels: usize) -> [Tensor; 4] {
 
 #[test]
 fn batch_norm() {
-    for (seed, shape) in [vec![2, 3, 5, 7], vec![3, 5, 4, 8], vec![2, 7], vec![5], vec![2, 3, 1], vec![2, 3, 2, 3, 5], vec![1, 9, 1, 2]]
-        .into_iter()
-        .enumerate()
+    for (seed, shape) in [
+        vec![2, 3, 5, 7],
+        vec![3, 5, 4, 8],
+        vec![2, 7],
+        vec![5],
+        vec![2, 3, 1],
+        vec![2, 3, 2, 3, 5],
+        vec![1, 9, 1, 2],
+        vec![2, 5, 20, 28],
+        vec![3, 4, 23, 25],
+        vec![1, 70, 5, 9],
+        vec![3, 1, 1, 5],
+    ]
+    .into_iter()
+    .enumerate()
     {
         let [scale, bias, mean, var] = vectors(if shape.len() == 1 { 1 } else { shape[1] });
         let x = random(seed as u64, shape, -4.0..4.0);

@@ -102,6 +102,30 @@ fn max_pool_of_many_elements() {
     }
 }
 
+/// Small windows: rows that begin anywhere in a vector and end before one, on the input and on the output.
+#[test]
+fn pools_by_strips() {
+    let mut seed = 40;
+    for (width, stride, left, kernel) in
+        (4..=11).flat_map(|w| [(w, 1, 0, 2), (w, 1, 1, 3), (w, 2, 0, 2), (w, 2, 1, 3), (2 * w, 2, 2, 3), (w, 1, 0, 1)])
+    {
+        let after = seed % kernel;
+        let rows = [1 + seed % 3, stride, 1, seed % (1 + seed % 3), 0];
+        let w = window([rows, [kernel, stride, 1, left, after]], seed % 2 == 0);
+        let mut x = random(seed as u64, [2, 3, 3 + seed % 5, width], -9.0..-1.0);
+        seed += 1;
+        case(average(w, seed % 3 == 0)).runtime(x.clone()).check();
+        for (i, v) in x.data_mut::<f32>().unwrap().iter_mut().enumerate() {
+            match i % 61 {
+                3 => *v = f32::NAN,
+                17..30 => *v = f32::NEG_INFINITY,
+                _ => {}
+            }
+        }
+        case(max(w)).runtime(x).check();
+    }
+}
+
 #[test]
 fn average_pool() {
     for count_include_pad in [false, true] {

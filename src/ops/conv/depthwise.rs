@@ -14,6 +14,9 @@ const KERNEL_HEADERS: &[Part] = &[KERNELS[0].1, KERNELS[1].1, KERNELS[2].1];
 /// Output rows of a strip, `TILE_ROWS` of the headers.
 const STRIP_ROWS: usize = 4;
 
+/// Vectors of a strip at most: software devices end long loops.
+const STRIP_VECTORS: usize = 256;
+
 /// The widths of maps that `conv2d_depthwise_planes` is compiled for.
 const WIDTHS: [u32; 37] = {
     let mut widths = [0; 37];
@@ -48,13 +51,8 @@ pub(crate) static DEPTHWISE_STRIPS: Kernel = Kernel {
     parts: &[TILE_ROWS, INDEX],
     types: &[FLOAT_ELEMENT],
     tiles: KERNEL_HEADERS,
-    overrides: &[
-        HAS_BIAS,
-        Override { name: "LEFT", values: &[0, 1, 2, 3] },
-        Override { name: "STRIDE", values: &[1, 2] },
-        ROLLED,
-        Override { name: "WORKGROUP_SIZE", values: WORKGROUPS },
-    ],
+    overrides: &[HAS_BIAS, Override { name: "STRIDE", values: &[1, 2] }, ROLLED, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
+    independent: &[Override { name: "LEFT", values: &[0, 1, 2, 3] }],
     params: StripsParams::LAYOUT,
     bindings: BINDINGS,
     epilogue: VECTOR_EPILOGUE,
@@ -173,7 +171,7 @@ impl Square {
         }
         let out_vectors = out_width / 4;
         // A GPU rather has more invocations, neighbours beside one another.
-        let strip_vectors = if lowerer.software { out_vectors } else { 1 };
+        let strip_vectors = if lowerer.software { out_vectors.min(STRIP_VECTORS) } else { 1 };
         let params = StripsParams {
             planes: self.planes as u32,
             out_channels: (c.groups * c.out_channels) as u32,
@@ -188,7 +186,7 @@ impl Square {
         let strips = self.planes * out_height.div_ceil(STRIP_ROWS) * out_vectors.div_ceil(strip_vectors);
         let size = lowerer.workgroup_size();
         let workgroups = workgroups_1d(strips, size as usize, lowerer.max_workgroups)?;
-        let overrides = vec![lowerer.has_bias(), left as u32, self.stride as u32, lowerer.software.into(), size];
+        let overrides = vec![lowerer.has_bias(), self.stride as u32, lowerer.software.into(), size, left as u32];
         Some(self.lowering(lowerer, &DEPTHWISE_STRIPS, overrides, &params, workgroups))
     }
 

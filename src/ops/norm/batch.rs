@@ -1,13 +1,13 @@
 //! Batch normalization.
 
-use super::{FLAG, ROW_WORKGROUP, channels, count, row_flops, row_workgroup, vector};
+use super::{ROW_WORKGROUP, channels, count, row_flops, row_workgroup, vector};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::fused::VECTOR_EPILOGUE;
+use crate::ops::tile::{WORKGROUPS, workgroup_size};
 use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
-    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, WORKGROUP_SIZE, params, part,
-    workgroups_1d,
+    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, params, part, workgroups_1d,
 };
 use crate::reference;
 use crate::tensor::{DType, Tensor};
@@ -31,6 +31,8 @@ params! {
         vectors: u32,
         channels: u32,
         map_elements: u32,
+        run: u32,
+        runs: u32,
         eps: f32,
     }
 }
@@ -53,13 +55,19 @@ params! {
     }
 }
 
+/// Vectors of one invocation where reading a channel's numbers costs as much as reading vectors: whole maps of the usual sizes.
+const SOFTWARE_RUN: usize = 49;
+
+/// Invocations to leave a software device at least.
+const SOFTWARE_INVOCATIONS: usize = 128;
+
 pub(crate) static BATCH_NORM: Kernel = Kernel {
     name: "batch_norm",
     body: part!("batch_norm.wgsl"),
     parts: &[INDEX],
     types: &[FLOAT_ELEMENT],
     tiles: &[],
-    overrides: &[Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }, Override { name: "WHOLE_VECTORS", values: FLAG }],
+    overrides: &[Override { name: "BOUNDARIES", values: &[0, 1, 4] }, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: BatchNormParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
     epilogue: VECTOR_EPILOGUE,
@@ -134,11 +142,31 @@ fn lower_batch(op: &BatchNormalization, context: &LowerContext<'_>) -> Result<Lo
     if op.training {
         return lower_training(op, context);
     }
+    let software = context.capabilities.software;
     let vectors = y.shape.elements().div_ceil(4);
-    let workgroups = workgroups_1d(vectors, WORKGROUP_SIZE as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
     let [_, channels, map] = extents(&y.shape);
-    let params = BatchNormParams { vectors: count(vectors)?, channels: count(channels)?, map_elements: count(map)?, eps: op.eps };
-    let overrides = vec![WORKGROUP_SIZE, params.map_elements.is_multiple_of(4).into()];
+    let boundaries = match map {
+        map if map.is_multiple_of(4) => 0,
+        5.. => 1,
+        _ => 4,
+    };
+    // A GPU rather has more invocations, neighbours beside one another.
+    let most = if software { (vectors / SOFTWARE_INVOCATIONS).clamp(1, SOFTWARE_RUN) } else { 1 };
+    let map_vectors = if boundaries == 0 { map / 4 } else { vectors };
+    let runs = map_vectors.div_ceil(most);
+    let run = map_vectors.div_ceil(runs);
+    let invocations = if boundaries == 0 { vectors / map_vectors * runs } else { runs };
+    let size = workgroup_size(software);
+    let workgroups = workgroups_1d(invocations, size as usize, context.capabilities.max_workgroups).ok_or("too many elements")?;
+    let params = BatchNormParams {
+        vectors: count(vectors)?,
+        channels: count(channels)?,
+        map_elements: count(map)?,
+        run: count(run)?,
+        runs: count(runs)?,
+        eps: op.eps,
+    };
+    let overrides = vec![boundaries, size];
     let variant = Variant::new(&BATCH_NORM, vec![context.elem(y.dtype)?], None, overrides);
     let inputs = (0..5).map(Arg::Input);
     Ok(Lowering::single(variant, &params, inputs.chain([Arg::Output(0)]).collect(), workgroups))

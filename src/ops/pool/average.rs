@@ -1,6 +1,7 @@
 //! The mean and the norm of each window.
 
-use super::{WINDOW, WORKGROUP, WindowWork, axes, place, taps, window_work};
+use super::strips::{Pooled, strips};
+use super::{WINDOW, WORKGROUP, WindowWork, axes, best_first, place, taps, window_work};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance, window::Window};
@@ -135,7 +136,8 @@ impl Operator for AveragePool {
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
-        Lowered::from_rule(lower_average(self, context))
+        let mean = Pooled::Mean { count_include_pad: self.count_include_pad };
+        best_first(strips(&self.window, mean, context), lower_average(self, context))
     }
 
     fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {

@@ -1,6 +1,7 @@
 //! The largest element of each window.
 
-use super::{WINDOW, WORKGROUP, WindowWork, axes, place, taps, window_work};
+use super::strips::{Pooled, strips};
+use super::{WINDOW, WORKGROUP, WindowWork, axes, best_first, place, taps, window_work};
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance, window::Window};
@@ -112,7 +113,8 @@ impl Operator for MaxPool {
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
-        Lowered::from_rule(lower_max(self, context))
+        let one_output = context.inputs.outputs <= 1;
+        best_first(one_output.then(|| strips(&self.window, Pooled::Max, context)).flatten(), lower_max(self, context))
     }
 
     fn reference(&self, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<Tensor>, OpError> {

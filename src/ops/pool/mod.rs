@@ -3,6 +3,7 @@
 mod average;
 mod global;
 mod max;
+mod strips;
 mod unpool;
 
 pub(crate) use average::{AVERAGE_POOL, LP_POOL};
@@ -11,13 +12,14 @@ pub(crate) use global::{GLOBAL_AVERAGE_POOL, GLOBAL_MAX_POOL};
 pub use global::{GlobalLpPool, GlobalPool, PoolKind};
 pub use max::MaxPool;
 pub(crate) use max::{MAX_POOL, MAX_POOL_INDICES};
+pub(crate) use strips::POOL_STRIPS;
 pub(crate) use unpool::MAX_UNPOOL;
 pub use unpool::MaxUnpool;
 
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::{Operands, Placement, window::Window};
-use crate::plan::{LowerContext, Override, Part, WORKGROUP_SIZE, part, workgroups_1d};
+use crate::plan::{LowerContext, Lowered, Lowering, Override, Part, WORKGROUP_SIZE, part, workgroups_1d};
 use crate::shape::Shape;
 
 /// Windows over maps as `shaders/shared/window.wgsl` and the pooling kernels see them.
@@ -38,6 +40,14 @@ fn taps(inputs: &Operands<'_>, window: &Window, outputs: &[TensorType]) -> u64 {
     match (placement, outputs.first()) {
         (Some(p), Some(y)) => (y.shape.elements() as u64).saturating_mul(p.taps() as u64),
         _ => 0,
+    }
+}
+
+/// A kernel for small windows, if it serves these, before the one for all; or why there is none.
+fn best_first(small: Option<Lowering>, general: Result<Lowering, String>) -> Lowered {
+    match (small, general) {
+        (None, general) => Lowered::from_rule(general),
+        (Some(small), general) => Lowered::Kernels([small].into_iter().chain(general.ok()).collect()),
     }
 }
 
