@@ -42,7 +42,7 @@ class Python(Peer):
     program: str = ""
     environment: Path = TARGET / "venv"
 
-    def install(self, models):
+    def install(self):
         pip(environment(self.environment), self.package, "numpy")
 
     def command(self):
@@ -55,10 +55,9 @@ class Rust(Peer):
 
     crate: str = ""
 
-    def install(self, models):
+    def install(self):
         build = ["cargo", "build", "--release", "--manifest-path", HERE / self.crate / "Cargo.toml"]
-        given = {"CARGO_TARGET_DIR": str(TARGET / "rust"), "PEER_MODELS": str(MODELS), "PEER_NAMES": ",".join(models)}
-        run(*build, env=os.environ | given)
+        run(*build, env=os.environ | {"CARGO_TARGET_DIR": str(TARGET / "rust")})
 
     def command(self):
         return [TARGET / "rust/release" / f"peer-{self.crate}"]
@@ -73,10 +72,8 @@ PEERS = {
         ("gpu",), needs_mesa=True, package="onnxruntime-webgpu", program="run_onnxruntime.py", environment=TARGET / "webgpu"
     ),
     "torch": Python(("cpu",), file="model.pt", dynamic="model.pt", package="torchvision", program="run_torch.py"),
-    "burn": Rust(("gpu",), dynamic=None, crate="burn"),
     "wonnx": Rust(("gpu",), file="inferred.onnx", dynamic=None, crate="wonnx"),
     "rten": Rust(("cpu",), crate="rten"),
-    "tract": Rust(("cpu",), crate="tract"),
 }
 
 
@@ -141,7 +138,7 @@ def versions(peers):
                 lock = HERE / crate / "Cargo.lock"
                 locked = tomllib.loads((lock if lock.exists() else HERE / "Cargo.lock").read_text())["package"]
                 crates = {package["name"]: package["version"] for package in locked}
-                found[name] = crates.get(crate) or crates[f"{crate}-onnx"]
+                found[name] = crates[crate]
             case Python(environment=folder, package=package):
                 code = f"import importlib.metadata as m; print(m.version({package!r}))"
                 found[name] = run(folder / "bin/python", "-c", code, capture_output=True, text=True).stdout.strip()

@@ -38,7 +38,7 @@ def main():
     os.environ.update(install.driver(options.mesa) if options.mesa else {})
     peers = ready(["macula", *options.peers], options)
     if not options.as_is:
-        install.PEERS["onnxruntime"].install([])
+        install.PEERS["onnxruntime"].install()
         install.models(options.models)
     name, results = None, {}
     for model in options.models:
@@ -63,7 +63,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the engines that run on the CPU")
     parser.add_argument("--mesa", type=Path, help="a folder with another Mesa for every peer; fetched from backports where absent")
     parser.add_argument("--as-is", action="store_true", help="install nothing: all was installed by an earlier call")
-    parser.add_argument("--out", type=Path, help="the table, by default benches/results/peers-DEVICE.md, and JSON beside it")
+    parser.add_argument("--out", type=Path, help="the table, by default below benches/results, and JSON beside it")
     options = parser.parse_args()
     if options.peers is None:
         options.peers = [name for name, peer in install.PEERS.items() if options.device in peer.devices and name != "macula"]
@@ -73,7 +73,8 @@ def arguments():
         if name not in install.PEERS:
             parser.error(f"there is no peer `{name}`; there are {', '.join(install.PEERS)}")
     options.mesa = options.mesa and options.mesa.resolve()
-    options.out = options.out or install.ROOT / f"benches/results/peers-{options.device}.md"
+    other = f"-{options.batch}x{options.size}" if (options.batch, options.size) != (1, 224) else ""
+    options.out = options.out or install.ROOT / f"benches/results/peers-{options.device}{other}.md"
     return options
 
 
@@ -83,7 +84,7 @@ def ready(names, options):
     for name in names:
         try:
             if not options.as_is:
-                install.PEERS[name].install(options.models)
+                install.PEERS[name].install()
             peers[name] = install.PEERS[name].command()
         except subprocess.CalledProcessError as error:
             peers[name] = Failure(f"cannot be installed: {error.cmd[0]} ended with status {error.returncode}")
