@@ -38,6 +38,18 @@ fn four(p: u32) -> vec4<u32> {
     return vec4<u32>(p, p + 1u, p + 2u, p + 3u);
 }
 
+alias Window = array<Accumulator4, MOST_VECTORS>;
+
+/// The four elements of a window from the `c`th on.
+fn taps(window: ptr<function, Window>, c: u32) -> Accumulator4 {
+    return Accumulator4(
+        (*window)[c / 4u][c % 4u],
+        (*window)[(c + 1u) / 4u][(c + 1u) % 4u],
+        (*window)[(c + 2u) / 4u][(c + 2u) % 4u],
+        (*window)[(c + 3u) / 4u][(c + 3u) % 4u],
+    );
+}
+
 @compute @workgroup_size(8)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let size = params.size;
@@ -63,8 +75,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
 
     // The vectors from `reach` before to `reach` after the one of the output.
-    var window: array<Accumulator4, MOST_VECTORS>;
-    let reach = (KERNEL / 2u * (WIDTH + 1u) + 3u) / 4u;
+    var window: Window;
+    // No less than WIDTH allows; compilers see that it fits the window.
+    let reach = min((KERNEL / 2u * (WIDTH + 1u) + 3u) / 4u, MOST_VECTORS / 2u);
     for (var i = 0u; i < 2u * reach; i++) {
         let inside = four((i - reach) * 4u - shift) < vec4<u32>(size);
         let at = select(first + i - reach, 0u, first + i < reach);
@@ -80,13 +93,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var kx = 0u; kx < KERNEL; kx++) {
             var part = Accumulator4();
             for (var ky = 0u; ky < KERNEL; ky++) {
-                let c = 4u * reach + ky * WIDTH + kx - KERNEL / 2u * (WIDTH + 1u);
-                part += weights[ky][kx] * Accumulator4(
-                    window[c / 4u][c % 4u],
-                    window[(c + 1u) / 4u][(c + 1u) % 4u],
-                    window[(c + 2u) / 4u][(c + 2u) % 4u],
-                    window[(c + 3u) / 4u][(c + 3u) % 4u],
-                );
+                part += weights[ky][kx] * taps(&window, 4u * reach + ky * WIDTH + kx - KERNEL / 2u * (WIDTH + 1u));
             }
             sum += select(Accumulator4(), part, columns + kx - KERNEL / 2u < vec4<u32>(WIDTH));
         }

@@ -83,10 +83,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     for (var k = 0u; k < inner; k += DEPTH) {
         let tap = taps[k + local % DEPTH];
-        var weights: Weights;
-        for (var i = 0u; i < WEIGHT_LOADS; i++) {
-            weights[i] = Accumulator4(w[weight + min(k * QUADS + i * SUBGROUP + local, inner * QUADS - 1u)]);
-        }
+        var weights = load_weights(weight, k, inner, local);
         var pixels: Pixels;
         for (var d = 0u; d < DEPTH; d++) {
             let offset = subgroupShuffle(tap.x, d);

@@ -52,10 +52,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         sum = bias_tile(group + row, group + end - 1u, local);
     }
     for (var c = 0u; c < channels; c += DEPTH) {
-        var weights: Weights;
-        for (var i = 0u; i < WEIGHT_LOADS; i++) {
-            weights[i] = Accumulator4(w[weight + min(c * QUADS + i * SUBGROUP + local, channels * QUADS - 1u)]);
-        }
+        var weights = load_weights(weight, c, channels, local);
         var pixels: Pixels;
         for (var d = 0u; d < DEPTH; d++) {
             let k = min(c + d, channels - 1u);

@@ -43,6 +43,17 @@ fn bias_tile(first: u32, last: u32, local: u32) -> Tile {
     return sum;
 }
 
+/// The weights of DEPTH steps from one on, zero for steps past the last of `inner`.
+fn load_weights(run: u32, step: u32, inner: u32, local: u32) -> Weights {
+    var weights: Weights;
+    for (var i = 0u; i < WEIGHT_LOADS; i++) {
+        let at = step * QUADS + i * SUBGROUP + local;
+        let last = inner * QUADS - 1u;
+        weights[i] = select(Accumulator4(0), Accumulator4(w[run + min(at, last)]), at <= last);
+    }
+    return weights;
+}
+
 fn shared_weight(weights: ptr<function, Weights>, at: u32, component: u32) -> Accumulator {
     return subgroupShuffle((*weights)[at / SUBGROUP][component], at % SUBGROUP);
 }

@@ -35,7 +35,8 @@ pub struct Layer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Memory {
-    /// The constants that nodes read, each once: as uploaded on a GPU, as they are on the CPU device.
+    /// The constants that nodes read, each once: as uploaded on a GPU, padded, transformed and with their kernels' tables, as they are on
+    /// the CPU device.
     pub weights_bytes: u64,
     /// The buffers that activations share, all together. `None` on the CPU device, which plans no buffers; so the next two.
     pub peak_bytes: Option<u64>,
@@ -122,7 +123,7 @@ impl Memory {
         // Elements may be gone from the host, sizes are not.
         let bytes = |tensor: &Tensor| (tensor.len() * tensor.dtype().size()) as u64;
         let weights_bytes = if on_gpu {
-            plan.weights.iter().map(|weight| bytes(&weight.tensor)).sum()
+            plan.weights_bytes()
         } else {
             let read: HashSet<ValueId> = plan.graph.nodes().iter().flat_map(|node| node.inputs.iter().flatten().copied()).collect();
             read.into_iter().filter_map(|id| plan.graph.value(id).constant.as_ref()).map(bytes).sum()

@@ -232,9 +232,11 @@ fn memory_is_known_where_it_is_planned() {
     assert_eq!((memory.weights_bytes, memory.peak_bytes), (4 * (216 + 6), None));
     assert_eq!(summary.dispatches, Some(0));
     let session = crate::support::gpu().compile(normalized()).unwrap();
-    let gpu = Summary::new(&normalized(), &session.plan(&[("x", TensorType::new(DType::F32, [1, 4, 9, 7]))]).unwrap());
+    let plan = session.plan(&[("x", TensorType::new(DType::F32, [1, 4, 9, 7]))]).unwrap();
+    let gpu = Summary::new(&normalized(), &plan);
     let memory = gpu.memory.unwrap();
-    assert_eq!(memory.weights_bytes, 4 * (216 + 6));
+    // As kernels read them: padded, transformed.
+    assert!(memory.weights_bytes == plan.weights_bytes() && memory.weights_bytes >= 4 * (216 + 6));
     let (peak, bound, all) = (memory.peak_bytes.unwrap(), memory.lower_bound_bytes.unwrap(), memory.no_reuse_bytes.unwrap());
     assert!(bound > 0 && bound <= peak && peak <= all);
     assert_eq!(gpu.dispatches, Some(1));

@@ -38,7 +38,7 @@ fn the_table_says_which_kernels_run() {
         return;
     }
     let run = macula(["inspect", "--device", "gpu"]).ok();
-    for what in ["conv2d_", "max_pool", "view", "dispatches", "without sharing", "on the GPU"] {
+    for what in ["conv2d_", "pool_", "view", "dispatches", "without sharing", "on the GPU"] {
         assert!(run.stdout.contains(what), "no `{what}` in\n{}", run.stdout);
     }
     let json = inspected(&["--device", "gpu"]);

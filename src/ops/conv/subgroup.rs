@@ -102,9 +102,9 @@ pub(crate) static SAME_SUBGROUP: Kernel = Kernel {
 const OUTSIDE: u32 = 1 << 31;
 
 impl Lowerer {
-    fn tiles(&self, lent: usize, vector_cost: usize) -> SubgroupTiles {
-        let c = &self.convolution;
-        SubgroupTiles { rows: c.out_channels, columns: c.place.output[1] * c.place.output[2], lent, vector_cost }
+    /// Tiles of so many pixels of a map.
+    fn tiles(&self, columns: usize, lent: usize, vector_cost: usize) -> SubgroupTiles {
+        SubgroupTiles { rows: self.convolution.out_channels, columns, lent, vector_cost }
     }
 
     /// The weight in runs of whole tiles.
@@ -127,7 +127,7 @@ impl Lowerer {
         if place.stride != [1; 3] || place.input != place.output || place.input[0] != 1 || place.kernel[0] != 1 {
             return None;
         }
-        let tiles = self.tiles(4, SubgroupTiles::SHIFTED);
+        let tiles = self.tiles(place.output_elements(), 4, SubgroupTiles::SHIFTED);
         let tile = tiles.best();
         let plane = place.output_elements();
         let params = SameParams {
@@ -147,7 +147,7 @@ impl Lowerer {
     }
 
     pub(super) fn pointwise_subgroup(&self) -> Lowering {
-        let tiles = self.tiles(0, SubgroupTiles::VECTOR);
+        let tiles = self.tiles(self.convolution.place.output_elements(), 0, SubgroupTiles::VECTOR);
         let tile = tiles.best();
         let c = &self.convolution;
         let params = PointwiseSubgroupParams {
@@ -164,7 +164,7 @@ impl Lowerer {
     pub(super) fn implicit_gemm_subgroup(&self) -> Lowering {
         let c = &self.convolution;
         let place = &c.place;
-        let tiles = self.tiles(0, SubgroupTiles::SCALARS);
+        let tiles = self.tiles(place.output[1] * place.output[2], 0, SubgroupTiles::SCALARS);
         let tile = tiles.best();
         let [in_depth, in_height, in_width] = place.input.map(|n| n as u32);
         let [out_depth, out_height, out_width] = place.output.map(|n| n as u32);
