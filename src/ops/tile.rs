@@ -60,6 +60,8 @@ pub(crate) struct SubgroupTiles {
     pub rows: usize,
     /// Columns of the product.
     pub columns: usize,
+    /// Steps of the inner dimension, of all products of this kind together.
+    pub steps: usize,
     /// Columns of a tile that only lend what they have loaded.
     pub lent: usize,
     /// What a vector of columns costs to load, in instructions of Mesa's software driver.
@@ -90,10 +92,14 @@ impl SubgroupTiles {
         inner.div_ceil(SUBGROUP_DEPTH) * workgroups * (loads + products)
     }
 
+    /// The multiply-adds from which a tile of more than 32 vectors, a third of a second to compile, pays in few runs.
+    const LARGE: usize = 1 << 25;
+
     /// The tile that takes the fewest instructions: tall and wide ones load less for each product, and pad more.
     pub fn best(&self) -> &'static Tile {
         const ALL: &[Tile] = &SUBGROUP_TILES;
-        ALL.iter().min_by_key(|t| self.cost(t, 1)).unwrap_or(&ALL[0])
+        let large = self.rows * self.columns * self.steps >= Self::LARGE;
+        ALL.iter().filter(|t| large || t.rows * t.vectors <= 32).min_by_key(|t| self.cost(t, 1)).unwrap_or(&ALL[0])
     }
 
     /// The lowest tile that has all rows, where there is one.

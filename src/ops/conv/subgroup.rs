@@ -104,7 +104,9 @@ const OUTSIDE: u32 = 1 << 31;
 impl Lowerer {
     /// Tiles of so many pixels of a map.
     fn tiles(&self, columns: usize, lent: usize, vector_cost: usize) -> SubgroupTiles {
-        SubgroupTiles { rows: self.convolution.out_channels, columns, lent, vector_cost }
+        let c = &self.convolution;
+        let steps = c.batch * c.groups * c.in_channels * c.place.taps();
+        SubgroupTiles { rows: c.out_channels, columns, steps, lent, vector_cost }
     }
 
     /// The weight in runs of whole tiles.

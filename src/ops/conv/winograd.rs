@@ -141,7 +141,7 @@ pub(super) fn lower(c: &Convolution, x: &Arg, w: usize, bias: &Arg, context: &Lo
 fn products_of(c: &Convolution, tiling: Tiling, vectors: usize) -> SubgroupTiles {
     let (rows, columns) =
         if tiling.channels_inner { (4 * vectors, c.out_channels.next_multiple_of(4)) } else { (c.out_channels, 4 * vectors) };
-    SubgroupTiles { rows, columns, lent: 0, vector_cost: SubgroupTiles::VECTOR }
+    SubgroupTiles { rows, columns, steps: tiling.planes() * c.in_channels, lent: 0, vector_cost: SubgroupTiles::VECTOR }
 }
 
 /// What transforming a plane's vector of tiles costs, in multiply-adds of the products: it is loaded once and stored once.
@@ -152,8 +152,9 @@ fn direct_cost(c: &Convolution, device: Device) -> usize {
     let pixels = c.place.output_elements();
     let cost = match device {
         Device::Subgroups => {
-            let tiles = SubgroupTiles { rows: c.out_channels, columns: pixels, lent: 4, vector_cost: SubgroupTiles::SHIFTED };
-            tiles.cost(tiles.best(), 9 * c.in_channels) * SUBGROUP as usize / SubgroupTiles::PRODUCT
+            let (rows, steps) = (c.out_channels, 9 * c.in_channels);
+            let tiles = SubgroupTiles { rows, columns: pixels, steps, lent: 4, vector_cost: SubgroupTiles::SHIFTED };
+            tiles.cost(tiles.best(), steps) * SUBGROUP as usize / SubgroupTiles::PRODUCT
         }
         Device::Other { software } => {
             let tile = Tile::for_rows(c.out_channels);
