@@ -1,6 +1,6 @@
 //! What runs where, in which order.
 
-use macula::ops::{Concat, Conv, Gather, Gemm, Reshape, ShapeOf, Unary, Unsqueeze};
+use macula::ops::{Concat, Conv, Gather, Gemm, Padding, Reshape, ShapeOf, Unary, Unsqueeze};
 use macula::plan::{Capabilities, LowerOptions, Placed, Step, lower};
 use macula::{DType, Dim, Error, Graph, GraphBuilder, Shape, Tensor};
 
@@ -168,4 +168,36 @@ fn a_kernel_may_be_asked_for() {
         assert!(placed.split(" + ").last().unwrap().starts_with(kernel), "asked for {kernel}, got {placed}");
     }
     assert_eq!(with(Some("no_such_kernel")).placed, default.placed);
+}
+
+/// The kernels of a convolution `[1, 20, 28, 14]` → `channels` with a square kernel of `size`, on a software device with such subgroups.
+fn convolution_kernels(subgroup: u32, channels: usize, size: usize) -> Vec<String> {
+    let (graph, inputs) = network([1, 20, 28, 14], |b, x| {
+        let w = b.constant("w", Tensor::full([channels, 20, size, size], 0.1f32));
+        let half = [size / 2; 2];
+        b.node("conv", Conv { padding: Padding::Explicit { before: half.into(), after: half.into() }, ..Conv::default() }, &[x, w]).unwrap()
+    });
+    let software = Capabilities { software: true, subgroup, ..Capabilities::default() };
+    match &plan_with(graph, &inputs, &software, &LowerOptions::default()).placed[..] {
+        [Placed::Gpu(variants)] => variants.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn kernels_for_subgroups_of_eight_serve_only_these() {
+    for (size, kernel) in [(1, "conv2d_pointwise_subgroup f32"), (5, "conv2d_same_subgroup f32")] {
+        assert!(convolution_kernels(8, 24, size)[0].starts_with(kernel), "{:?}", convolution_kernels(8, 24, size));
+        for other in [0, 4, 16] {
+            let kernels = convolution_kernels(other, 24, size);
+            assert!(kernels.iter().all(|k| !k.contains("_subgroup")), "subgroups of {other}: {kernels:?}");
+        }
+    }
+}
+
+#[test]
+fn small_work_has_tiles_that_compile_fast() {
+    let tall = |kernels: Vec<String>| kernels[0].contains("rows_64") || kernels[0].contains("rows_32_vectors_2");
+    // 24 · 20 · 392 multiply-adds, and 640 · 20 · 25 · 392.
+    assert!(!tall(convolution_kernels(8, 24, 1)) && tall(convolution_kernels(8, 640, 5)));
 }
