@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::gpu::{self, AdapterReport, Candidate, Context, DeviceKind, DeviceStatistics, Roofline};
 use crate::graph::Graph;
+use crate::plan::Tuning;
 use crate::session::{CompileOptions, Session};
 
 /// What a device is and why it was chosen.
@@ -28,12 +29,12 @@ pub struct DeviceInfo {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct DeviceOptions {
-    /// Where compiled pipelines are kept between programs.
+    /// Where compiled pipelines, and what was measured in tuning, are kept between programs.
     pub cache: CacheFolder,
 }
 
-/// Where compiled pipelines are kept between programs, one file for each adapter and driver; a file that is not what macula
-/// wrote for them is ignored with a warning. Only Vulkan drivers give their pipelines away.
+/// Where compiled pipelines, and what was measured in tuning, are kept between programs: a file each for each adapter and driver. A file that
+/// is not what macula wrote for them is ignored with a warning. Only Vulkan drivers give their pipelines away.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub enum CacheFolder {
     /// In the user's folder for such files: `macula` in `$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`.
@@ -212,6 +213,12 @@ impl Device {
             Some(context) => context.roofline(),
             None => Err(Error::Device("the roofline of the CPU device is not measured".into())),
         }
+    }
+
+    /// What was measured on this GPU device by [`CompileOptions::tune`], now and, where it has a [`CacheFolder`], by earlier programs;
+    /// `None` for the CPU device. Its `Display` is the format of the tables that come with macula.
+    pub fn tuning(&self) -> Option<Tuning> {
+        self.context.as_ref().map(|c| c.measured())
     }
 
     /// Makes a network ready to run here.

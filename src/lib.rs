@@ -47,7 +47,7 @@ pub use gpu::{AdapterReport, DeviceKind, DeviceStatistics, Roofline};
 pub use graph::{Dim, Graph, GraphBuilder, Node, NodeId, TensorType, Value, ValueId};
 pub use inspect::{AxisField, Comparison, Layer, Memory, NodeCheck, ReceptiveField, ReceptiveFields, Summary, VerifyReport, Worst};
 pub use optimize::{Pass, PassReport};
-pub use session::{CompileOptions, GpuTensor, Outputs, RunAll, Session};
+pub use session::{CompileOptions, GpuTensor, Outputs, RunAll, Session, TuneProgress, TuneStep};
 pub use shape::Shape;
 pub use tensor::{DType, Element, Tensor, TensorView};
 

@@ -51,7 +51,7 @@ fn bench(device: &Device, case: &Case, roofline: &Roofline, group: &mut Benchmar
     let bytes = plan.weights_bytes() + (elements * size_of::<f32>()) as u64;
     let bound_by_memory = bytes as f64 / roofline.gigabytes > flops as f64 / roofline.gflops;
     group.throughput(if bound_by_memory { Throughput::BytesDecimal(bytes) } else { Throughput::Elements(flops) });
-    let mut kernels = plan.kernels.concat();
+    let mut kernels: Vec<_> = plan.candidates.iter().flatten().map(|c| c.kernel).collect();
     let mut seen = std::collections::HashSet::new();
     kernels.retain(|kernel| seen.insert(*kernel));
     for kernel in kernels {

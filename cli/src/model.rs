@@ -1,13 +1,16 @@
 //! Networks: from a file or embedded, on a device, and what their inputs and outputs mean for pictures.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use indicatif::ProgressBar;
 use macula::ops::{Op, Unary};
 use macula::{CacheFolder, CompileOptions, DType, Device, DeviceInfo, DeviceOptions, Dim, Graph, Pass, Session, Tensor, Value, onnx};
 
 use crate::failure::Failure;
+use crate::terminal;
 
 /// The network that needs no files: CIFAR-10's ten classes.
 const EMBEDDED_MODEL: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/cifar10.onnx"));
@@ -27,17 +30,44 @@ pub struct DeviceArgs {
     /// Leave out a pass of the optimiser, such as fuse-epilogues; may be repeated
     #[arg(long = "without-pass", value_name = "NAME")]
     pub without: Vec<Pass>,
-    /// Where compiled kernels are kept between runs, where the driver can [default: the user's cache folder]
+    /// On a GPU, measure every way to compute each layer first, and take the fastest; kept for later runs. Takes a minute or more
+    #[arg(long)]
+    pub tune: bool,
+    #[command(flatten)]
+    pub cache: CacheArgs,
+}
+
+/// What is kept between runs, and where.
+#[derive(Args, Debug, Default)]
+pub struct CacheArgs {
+    /// Where compiled kernels (where the driver can) and what --tune measured are kept [default: the user's cache folder]
     #[arg(long, env = "MACULA_CACHE_DIR", value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
-    /// Neither read nor write compiled kernels
+    /// Neither read nor write compiled kernels and what --tune measured
     #[arg(long)]
     pub no_cache: bool,
 }
 
+impl CacheArgs {
+    /// The folder.
+    pub fn folder(&self) -> CacheFolder {
+        match &self.cache_dir {
+            _ if self.no_cache => CacheFolder::Off,
+            Some(folder) => CacheFolder::At(folder.clone()),
+            None => CacheFolder::User,
+        }
+    }
+}
+
 impl DeviceArgs {
     fn options(&self) -> CompileOptions {
-        CompileOptions::new().strict(self.strict).without(self.without.iter().copied())
+        let options = CompileOptions::new().strict(self.strict).without(self.without.iter().copied()).tune(self.tune);
+        let bar = OnceLock::new();
+        options.tune_progress(move |step| {
+            let bar: &ProgressBar = bar.get_or_init(|| terminal::progress(step.of, "layers tuned", false));
+            bar.set_length(step.of as u64);
+            bar.set_position(step.done as u64);
+        })
     }
 
     /// Makes a network ready to run, and only that: on a GPU its weights need not stay on the host.
@@ -58,15 +88,7 @@ impl DeviceArgs {
             let message = format!("`{}` is not a device; use auto, cpu, gpu, or an adapter's number in `macula devices`", self.device);
             return Err(Failure::usage(message));
         }
-        Ok(Device::from_name_with(&self.device, &DeviceOptions::new().cache(self.cache()))?)
-    }
-
-    fn cache(&self) -> CacheFolder {
-        match &self.cache_dir {
-            _ if self.no_cache => CacheFolder::Off,
-            Some(folder) => CacheFolder::At(folder.clone()),
-            None => CacheFolder::User,
-        }
+        Ok(Device::from_name_with(&self.device, &DeviceOptions::new().cache(self.cache.folder()))?)
     }
 }
 
@@ -269,9 +291,7 @@ mod tests {
 
     #[test]
     fn no_cache_goes_before_a_folder() {
-        let cache = |folder: Option<&str>, no_cache| {
-            DeviceArgs { device: "gpu".into(), strict: false, without: vec![], cache_dir: folder.map(PathBuf::from), no_cache }.cache()
-        };
+        let cache = |folder: Option<&str>, no_cache| CacheArgs { cache_dir: folder.map(PathBuf::from), no_cache }.folder();
         assert_eq!(cache(None, false), CacheFolder::User);
         assert_eq!(cache(Some("here"), false), CacheFolder::At("here".into()));
         assert_eq!(cache(Some("here"), true), CacheFolder::Off);

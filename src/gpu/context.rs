@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use super::adapters::{Candidate, WANTED_FEATURES, capabilities, pace};
-use super::disk_cache::user_folder;
+use super::cache_folder::user_folder;
 use super::pipelines::Pipelines;
+use super::tuning::DeviceTuning;
 use crate::device::{CacheFolder, DeviceOptions};
 use crate::error::{Error, Result};
 use crate::plan::{Capabilities, Pace};
@@ -50,6 +51,7 @@ pub(crate) struct Context {
     /// How much work one submission may hold.
     pub(super) pace: Option<Pace>,
     pub(super) pipelines: Pipelines,
+    pub(super) tuning: DeviceTuning,
     done: Done,
     /// A few zero bytes for bindings that a kernel declares and a node leaves out.
     pub(super) unused: wgpu::Buffer,
@@ -98,8 +100,9 @@ impl Context {
             CacheFolder::At(folder) => Some(folder.clone()),
             CacheFolder::Off => None,
         };
+        let tuning = DeviceTuning::new(&device.adapter_info(), &capabilities, folder.as_deref());
         let (pipelines, done, poller) = (Pipelines::new(&device, folder.as_deref()), Done::default(), Mutex::default());
-        Ok(Self { device, queue, capabilities, pace, pipelines, done, unused, lost, poller })
+        Ok(Self { device, queue, capabilities, pace, pipelines, tuning, done, unused, lost, poller })
     }
 
     pub fn capabilities(&self) -> &Capabilities {

@@ -2,10 +2,11 @@
 
 mod adapters;
 mod arena;
+mod cache_folder;
 mod context;
-mod disk_cache;
 mod execute;
 mod guards;
+mod pipeline_file;
 #[allow(unsafe_code)]
 mod pipelines;
 mod program;
@@ -14,6 +15,7 @@ mod roofline;
 mod sharing;
 mod timing;
 mod transfer;
+mod tuning;
 mod weights;
 
 pub use adapters::{AdapterReport, DeviceKind};

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use rayon::prelude::*;
 
+use super::cache_folder::hash;
 use super::context::Context;
-use super::disk_cache::{Contents, DiskCache, hash};
+use super::pipeline_file::{Contents, PipelineFile};
 use crate::error::Result;
 use crate::plan::{Access, Variant};
 
@@ -30,7 +31,7 @@ type Slot = Mutex<Option<Arc<Pipeline>>>;
 /// The driver's pipeline cache and its file.
 struct Kept {
     cache: wgpu::PipelineCache,
-    file: DiskCache,
+    file: PipelineFile,
     /// The variants whose pipelines were in the file when the device was opened.
     read: BTreeSet<u64>,
     saved: Mutex<Saved>,
@@ -54,7 +55,7 @@ impl Pipelines {
     /// Pipelines that are kept in a file in `folder`, where there is one and the driver can.
     pub fn new(device: &wgpu::Device, folder: Option<&Path>) -> Self {
         let kept = folder.filter(|_| device.features().contains(wgpu::Features::PIPELINE_CACHE)).and_then(|folder| {
-            let file = DiskCache::new(folder, &device.adapter_info());
+            let file = PipelineFile::new(folder, &device.adapter_info());
             let mut read = file.read();
             let cache = open(device, &read.data).or_else(|why| {
                 log::warn!("the driver does not take its pipelines back, they are compiled anew: {why}");
@@ -193,7 +194,7 @@ impl Context {
 
 #[cfg(test)]
 mod tests {
-    use super::super::disk_cache::tests::Folder;
+    use super::super::cache_folder::tests::Folder;
     use super::*;
     use crate::ops::{Binary, Unary};
     use crate::{CacheFolder, DType, Device, DeviceOptions, GraphBuilder, Tensor};
@@ -232,8 +233,8 @@ mod tests {
         let _ = writeln!(std::io::stderr(), "SKIPPED the driver's pipeline cache: it has none");
     }
 
-    fn file(folder: &Folder, device: &Device) -> DiskCache {
-        DiskCache::new(&folder.0, &device.wgpu().expect("a GPU has a device").0.adapter_info())
+    fn file(folder: &Folder, device: &Device) -> PipelineFile {
+        PipelineFile::new(&folder.0, &device.wgpu().expect("a GPU has a device").0.adapter_info())
     }
 
     #[test]

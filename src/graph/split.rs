@@ -1,6 +1,6 @@
 //! Cutting a network in two where its shapes depend on what it computes.
 
-use super::{Graph, ValueId};
+use super::{Graph, NodeId, ValueId};
 
 /// A network as two: the first computes what the shapes of the second depend on.
 #[derive(Debug)]
@@ -25,6 +25,19 @@ pub(crate) enum Source {
 }
 
 impl Graph {
+    /// A network of this node alone, of a specialised graph; what it reads and is not constant are the inputs. Value ids stay the same.
+    pub(crate) fn alone(&self, node: NodeId) -> Graph {
+        let node = self.node(node);
+        let mut inputs: Vec<ValueId> = vec![];
+        for id in node.inputs.iter().flatten() {
+            if self.value(*id).constant.is_none() && !inputs.contains(id) {
+                inputs.push(*id);
+            }
+        }
+        let outputs = node.outputs.iter().flatten().copied().collect();
+        Graph { nodes: vec![node.clone()], inputs, outputs, ..self.clone() }
+    }
+
     /// This network cut behind the nodes that `value`, a node's output, is computed by. Value ids stay the same.
     pub(crate) fn split_at(&self, value: ValueId) -> Split {
         let mut needed = vec![false; self.values.len()];

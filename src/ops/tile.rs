@@ -95,11 +95,24 @@ impl SubgroupTiles {
     /// The multiply-adds from which a tile of more than 32 vectors, a third of a second to compile, pays in few runs.
     const LARGE: usize = 1 << 25;
 
-    /// The tile that takes the fewest instructions: tall and wide ones load less for each product, and pad more.
-    pub fn best(&self) -> &'static Tile {
+    /// How many times the best tile's instructions another may take to be worth a measurement.
+    const RIVAL: f64 = 1.4;
+
+    /// The tiles worth a measurement, the one that takes the fewest instructions first: tall and wide ones load less for each product, and
+    /// pad more.
+    pub fn ranked(&self) -> Vec<&'static Tile> {
         const ALL: &[Tile] = &SUBGROUP_TILES;
         let large = self.rows * self.columns * self.steps >= Self::LARGE;
-        ALL.iter().filter(|t| large || t.rows * t.vectors <= 32).min_by_key(|t| self.cost(t, 1)).unwrap_or(&ALL[0])
+        let mut tiles: Vec<_> = ALL.iter().filter(|t| large || t.rows * t.vectors <= 32).collect();
+        tiles.sort_by_key(|tile| self.cost(tile, 1));
+        let most = Self::RIVAL * self.cost(tiles[0], 1) as f64;
+        tiles.retain(|tile| self.cost(tile, 1) as f64 <= most);
+        tiles
+    }
+
+    /// The tile that takes the fewest instructions.
+    pub fn best(&self) -> &'static Tile {
+        self.ranked()[0]
     }
 
     /// The lowest tile that has all rows, where there is one.

@@ -1,6 +1,7 @@
 //! Which way of computing a node fits this device.
 
 use super::storage::PADDING;
+use super::tuning::{Candidate, Tuning, signature};
 use super::{Arg, Capabilities, Elem, LowerContext, Lowered, Lowering, Packing, Placed};
 use crate::graph::{Graph, Node, TensorType, ValueId};
 use crate::ops::Operand;
@@ -12,24 +13,31 @@ pub(super) struct Chooser<'a> {
     pub capabilities: Option<&'a Capabilities>,
     /// The kernel to prefer.
     pub kernel: Option<&'a str>,
+    /// What was measured on the device.
+    pub tuning: &'a Tuning,
 }
 
 impl Chooser<'_> {
-    /// The lowering of a node (`None` for a view) or why it is on the CPU, and the kernels able to serve it.
-    pub fn choose(&self, node: &Node) -> (Result<Option<Lowering>, Placed>, Vec<&'static str>) {
-        match self.candidates(node) {
+    /// The lowering of a node (`None` for a view) or why it is on the CPU, and what it was chosen from.
+    pub fn choose(&self, node: &Node) -> (Result<Option<Lowering>, Placed>, Vec<Candidate>) {
+        match self.lowerings(node) {
             Err(reason) => (Err(Placed::Cpu(reason)), vec![]),
             Ok(None) => (Ok(None), vec![]),
             Ok(Some(mut fitting)) => {
-                let kernels: Vec<_> = fitting.iter().map(Lowering::kernel).collect();
-                let preferred = self.kernel.and_then(|k| kernels.iter().position(|l| *l == k));
-                (Ok(Some(fitting.swap_remove(preferred.unwrap_or(0)))), kernels)
+                let mut candidates: Vec<_> = fitting.iter().map(Candidate::new).collect();
+                let best = match candidates.len() {
+                    1 => 0,
+                    _ => self.tuning.annotate(&signature(self.graph, node), &mut candidates),
+                };
+                let chosen = self.kernel.and_then(|asked| candidates.iter().position(|c| c.is_called(asked))).unwrap_or(best);
+                candidates[chosen].chosen = true;
+                (Ok(Some(fitting.swap_remove(chosen))), candidates)
             }
         }
     }
 
     /// The lowerings that this device can run (`None` for a view), or why there are none.
-    fn candidates(&self, node: &Node) -> Result<Option<Vec<Lowering>>, String> {
+    fn lowerings(&self, node: &Node) -> Result<Option<Vec<Lowering>>, String> {
         let Some(capabilities) = self.capabilities else {
             return Err(String::new());
         };

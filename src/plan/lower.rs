@@ -1,11 +1,13 @@
 //! Graph → plan: lower each node, insert transfers, place every value.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::alias::{self, InPlace};
 use super::choose::Chooser;
 use super::placement;
 use super::storage::{Operand as Bound, PADDING, Storages};
+use super::tuning::{Candidate, Tuning};
 use super::{Access, Arg, Binding, Capabilities, Dispatch, Elem, Lowering, Packing, Place, Placed, Plan, Step, Weight};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Node, NodeId, ValueId};
@@ -16,15 +18,18 @@ use crate::tensor::Tensor;
 pub struct LowerOptions {
     /// Refuse to place a node on the CPU for want of a kernel.
     pub strict: bool,
-    /// Prefer this kernel wherever it can serve, and run it as it is: its copies are made, and it does not work in place.
+    /// Prefer this kernel wherever it can serve, and run it as it is: its copies are made, and it does not work in place. Or a candidate
+    /// by the beginning of [`Candidate::name`], such as `conv2d_pointwise f32 rows_8_vectors_2`.
     pub kernel: Option<String>,
+    /// What was measured on the device; where a node is not in it, a rule chooses.
+    pub tuning: Arc<Tuning>,
     /// Whether values share buffers, lie in others and take the place of others. Otherwise each has a buffer of its own.
     pub reuse_memory: bool,
 }
 
 impl Default for LowerOptions {
     fn default() -> Self {
-        Self { strict: false, kernel: None, reuse_memory: true }
+        Self { strict: false, kernel: None, tuning: Arc::default(), reuse_memory: true }
     }
 }
 
@@ -70,11 +75,11 @@ pub fn lower(graph: Graph, capabilities: Option<&Capabilities>, options: &LowerO
         homes: vec![None; values],
         on_host: graph.values().iter().map(|v| v.constant.is_some()).collect(),
         placed: vec![],
-        kernels: vec![],
+        candidates: vec![],
         fixed: vec![],
     };
     lowerer.run()?;
-    let Lowerer { steps, mut storages, weights, homes, mut placed, kernels, fixed, .. } = lowerer;
+    let Lowerer { steps, mut storages, weights, homes, mut placed, candidates, fixed, .. } = lowerer;
     if options.strict && capabilities.is_some() {
         let on_cpu: Vec<_> = graph
             .nodes()
@@ -126,7 +131,7 @@ pub fn lower(graph: Graph, capabilities: Option<&Capabilities>, options: &LowerO
     };
     let places = homes.into_iter().map(|home| home.map(place)).collect();
     let (buffers, lower_bound_bytes) = (placement.sizes, placement.lower_bound);
-    Ok(Plan { graph, steps, buffers, weights, places, placed, kernels, passes: vec![], no_reuse_bytes, lower_bound_bytes })
+    Ok(Plan { graph, steps, buffers, weights, places, placed, candidates, passes: vec![], no_reuse_bytes, lower_bound_bytes })
 }
 
 /// Places storages with the choice of dispatches in place that takes the fewest bytes, and marks these dispatches.
@@ -177,7 +182,7 @@ struct Lowerer<'a> {
     homes: Vec<Option<Home>>,
     on_host: Vec<bool>,
     placed: Vec<Placed>,
-    kernels: Vec<Vec<&'static str>>,
+    candidates: Vec<Vec<Candidate>>,
     /// The nodes that run the kernel that was asked for.
     fixed: Vec<bool>,
 }
@@ -185,14 +190,15 @@ struct Lowerer<'a> {
 impl Lowerer<'_> {
     fn run(&mut self) -> Result<()> {
         let graph = self.graph;
-        let chooser = Chooser { graph, capabilities: self.capabilities, kernel: self.options.kernel.as_deref() };
+        let chooser =
+            Chooser { graph, capabilities: self.capabilities, kernel: self.options.kernel.as_deref(), tuning: &self.options.tuning };
         let mut chosen = vec![];
         for node in graph.nodes() {
-            let (lowered, kernels) = chooser.choose(node);
-            let asked = |lowering: &Lowering| self.options.kernel.as_deref() == Some(lowering.kernel());
-            self.fixed.push(matches!(&lowered, Ok(Some(lowering)) if asked(lowering)));
+            let (lowered, candidates) = chooser.choose(node);
+            let asked = |c: &Candidate| c.chosen && self.options.kernel.as_deref().is_some_and(|asked| c.is_called(asked));
+            self.fixed.push(candidates.iter().any(asked));
             chosen.push(lowered);
-            self.kernels.push(kernels);
+            self.candidates.push(candidates);
         }
         // A graph input that the GPU reads goes there before anything else: uploads precede a submission's dispatches.
         for &input in graph.inputs() {

@@ -13,6 +13,8 @@ mod placement;
 pub(crate) mod roofline;
 mod storage;
 mod submissions;
+mod tuned;
+mod tuning;
 mod variant;
 mod winograd;
 
@@ -29,6 +31,9 @@ pub(crate) use layout::{Collapsed, collapse, dims_array, element_count, workgrou
 pub use lower::{LowerOptions, lower};
 pub use packing::Packing;
 pub use submissions::Pace;
+pub(crate) use tuned::shipped;
+pub(crate) use tuning::signature;
+pub use tuning::{Candidate, Trial, Tuning};
 pub use variant::Variant;
 pub(crate) use variant::{HOLD_DENSE, HOLD_PER_CHANNEL};
 
@@ -244,8 +249,9 @@ pub struct Plan {
     pub places: Vec<Option<Place>>,
     /// Where each node runs, indexed by [`NodeId::index`].
     pub placed: Vec<Placed>,
-    /// The kernels able to serve each node, the best first; empty for nodes on the CPU and those that only change a shape.
-    pub kernels: Vec<Vec<&'static str>>,
+    /// The ways to compute each node that this one was chosen from, in the order in which a rule would take them; empty for nodes on the
+    /// CPU and those that only change a shape.
+    pub candidates: Vec<Vec<Candidate>>,
     /// What the optimiser's passes did to the graph, in order; empty for a plan lowered by hand.
     pub passes: Vec<PassReport>,
     /// What activations would take without sharing, in bytes.

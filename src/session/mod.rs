@@ -4,6 +4,7 @@ mod options;
 mod prepare;
 mod run_all;
 mod stages;
+mod tune;
 
 use std::ops::Index;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -19,7 +20,7 @@ use crate::optimize::{self, Pass, PassReport};
 use crate::plan::Plan;
 use crate::tensor::{Tensor, TensorView};
 
-pub use options::CompileOptions;
+pub use options::{CompileOptions, TuneProgress, TuneStep};
 use prepare::{Outcome, Prepared, Ready};
 pub use run_all::RunAll;
 use stages::Stages;

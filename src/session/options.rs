@@ -1,6 +1,8 @@
 //! Choices of the caller in compiling.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
 
 use crate::optimize::Pass;
 
@@ -10,8 +12,14 @@ use crate::optimize::Pass;
 pub struct CompileOptions {
     /// Refuse a network of which a node has no GPU kernel.
     pub strict: bool,
-    /// Prefer the kernel of this name wherever it can serve.
+    /// Prefer the kernel of this name wherever it can serve; or a variant of it, by the beginning of
+    /// [`Candidate::name`](crate::plan::Candidate::name).
     pub kernel: Option<String>,
+    /// On a GPU, measure every way to compute each node whenever the network is planned for new shapes, and take the fastest whose output
+    /// is right. What was measured is kept with the device's [`cache`](crate::DeviceOptions::cache), and used by every network from then on.
+    pub tune: bool,
+    /// What is told of the measurements as they go on.
+    pub tune_progress: Option<TuneProgress>,
     /// Passes of the optimiser to leave out.
     pub without: BTreeSet<Pass>,
     /// On a GPU, drop the host's copies of the weights once they are uploaded, if the shapes of all inputs are fixed: a network that
@@ -40,6 +48,18 @@ impl CompileOptions {
         self
     }
 
+    /// Sets [`CompileOptions::tune`].
+    pub fn tune(mut self, tune: bool) -> Self {
+        self.tune = tune;
+        self
+    }
+
+    /// Sets [`CompileOptions::tune_progress`].
+    pub fn tune_progress(mut self, told: impl Fn(&TuneStep<'_>) + Send + Sync + 'static) -> Self {
+        self.tune_progress = Some(TuneProgress(Arc::new(told)));
+        self
+    }
+
     /// Adds to [`CompileOptions::without`]; all of them with [`Pass::all`].
     pub fn without(mut self, passes: impl IntoIterator<Item = Pass>) -> Self {
         self.without.extend(passes);
@@ -56,5 +76,31 @@ impl CompileOptions {
     pub fn debug_memory(mut self, debug: bool) -> Self {
         self.debug_memory = debug;
         self
+    }
+}
+
+/// A node that is about to be tuned.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct TuneStep<'a> {
+    /// The node's name.
+    pub node: &'a str,
+    /// The operator.
+    pub op: &'static str,
+    /// How many ways there are to compute it.
+    pub candidates: usize,
+    /// How many nodes are done.
+    pub done: usize,
+    /// How many there are; nodes that are alike, and those measured before, are not among them.
+    pub of: usize,
+}
+
+/// A function that is told of the nodes that are tuned.
+#[derive(Clone)]
+pub struct TuneProgress(pub(super) Arc<dyn Fn(&TuneStep<'_>) + Send + Sync>);
+
+impl fmt::Debug for TuneProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TuneProgress")
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::Session;
 use super::stages::Stages;
+use super::tune::tune;
 use crate::cpu;
 use crate::error::{Error, Result};
 use crate::gpu::Program;
@@ -112,10 +113,15 @@ impl Session {
 
     pub(super) fn prepare(&self, specs: Vec<InputSpec>, mut graph: Graph, drop_host_weights: bool) -> Result<Arc<Prepared>> {
         let context = self.device.context();
-        let options = LowerOptions { strict: self.options.strict, kernel: self.options.kernel.clone(), ..LowerOptions::default() };
         // No watchdog stops the CPU device.
         let passes: Vec<_> = Pass::LATE.iter().copied().filter(|p| context.is_some() || *p != Pass::BoundDispatches).collect();
         let late = optimize::optimize(&mut graph, &passes, &self.options.without)?;
+        if let (Some(context), true) = (context, self.options.tune) {
+            let told = self.options.tune_progress.as_ref();
+            tune(&self.device, context, &graph, &|step| told.map_or((), |told| (told.0)(step)))?;
+        }
+        let tuning = context.map(|c| c.tuning()).unwrap_or_default();
+        let options = LowerOptions { strict: self.options.strict, kernel: self.options.kernel.clone(), tuning, ..LowerOptions::default() };
         let mut plan = plan::lower(graph, context.map(|c| c.capabilities()), &options)?;
         plan.passes = [self.passes.clone(), late].concat();
         let mut plan = Arc::new(plan);

@@ -43,6 +43,14 @@ fn pointwise_over_whole_vectors_and_not() {
     }
 }
 
+/// Work that is large enough for every tile, and its edges in both directions.
+#[test]
+fn every_tile_of_every_kernel() {
+    with_bias(Conv::default(), [1, 530, 26, 34], [75, 530, 1, 1]).check_every_candidate();
+    with_bias(padded([1, 1]), [1, 59, 30, 35], [75, 59, 3, 3]).check_every_candidate();
+    with_bias(strided([2, 3], explicit([1, 0], [0, 2])), [2, 61, 33, 55], [70, 61, 3, 5]).check_every_candidate();
+}
+
 #[test]
 fn pointwise_with_groups_and_strides() {
     with_bias(Conv { groups: 3, ..Conv::default() }, [2, 6, 4, 7], [15, 2, 1, 1]).check();

@@ -48,7 +48,7 @@ fn run(op: impl Into<Op>, x: &Tensor, w: &Tensor) -> (std::sync::Arc<Plan>, Tens
     b.output("y", y);
     let graph = b.finish().unwrap();
     let plan = gpu().compile(graph.clone()).unwrap().plans_for(&[("x", x.view())]).unwrap().remove(0);
-    let kernel = *plan.kernels[0].iter().find(|kernel| kernel.contains("winograd")).expect("it is offered");
+    let kernel = plan.candidates[0].iter().map(|c| c.kernel).find(|kernel| kernel.contains("winograd")).expect("it is offered");
     let session = gpu().compile_with(graph, CompileOptions::new().kernel(kernel)).unwrap();
     let plan = session.plans_for(&[("x", x.view())]).unwrap().remove(0);
     (plan, session.run(&[("x", x.view())]).unwrap().into_tensors().remove(0))
@@ -109,7 +109,7 @@ fn other_convolutions_are_not_served() {
         b.output("y", y);
         let session = gpu().compile(b.finish().unwrap()).unwrap();
         let plans = session.plans_for(&[("x", Tensor::from_f64(dtype, x, vec![0.0; x.iter().product()]).unwrap().view())]).unwrap();
-        plans[0].kernels[0].iter().any(|kernel| kernel.contains("winograd"))
+        plans[0].candidates[0].iter().any(|c| c.kernel.contains("winograd"))
     };
     let x = [1, 4, 9, 10];
     assert!(offered(same(), x, [6, 4, 3, 3], DType::F32));

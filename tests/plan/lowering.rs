@@ -1,7 +1,7 @@
 //! What runs where, in which order.
 
 use macula::ops::{Concat, Conv, Gather, Gemm, Padding, Reshape, ShapeOf, Unary, Unsqueeze};
-use macula::plan::{Capabilities, LowerOptions, Placed, Step, lower};
+use macula::plan::{Candidate, Capabilities, LowerOptions, Placed, Step, lower};
 use macula::{DType, Dim, Error, Graph, GraphBuilder, Shape, Tensor};
 
 use super::{chain, host_node, integers, network, plan, plan_with, replay, specialized, steps};
@@ -162,10 +162,12 @@ fn a_kernel_may_be_asked_for() {
         plan
     };
     let default = with(None);
-    assert!(default.kernels[0].len() > 1, "{:?}", default.kernels);
-    for kernel in &default.kernels[0] {
+    assert!(default.candidates[0].len() > 1, "{:?}", default.candidates);
+    for Candidate { kernel, name, .. } in &default.candidates[0] {
         let placed = with(Some(kernel)).placed[0].to_string();
         assert!(placed.split(" + ").last().unwrap().starts_with(kernel), "asked for {kernel}, got {placed}");
+        let chosen = with(Some(name)).candidates[0].iter().find(|c| c.chosen).map(|c| c.name.clone());
+        assert_eq!(chosen.as_ref(), Some(name));
     }
     assert_eq!(with(Some("no_such_kernel")).placed, default.placed);
 }

@@ -138,7 +138,7 @@ impl Case {
         if let Some((node, reason)) = plan.host_nodes().next() {
             panic!("{} runs {} on the CPU: {reason}", self.describe(), node.name);
         }
-        let mut kernels: Vec<_> = plan.kernels.iter().flatten().copied().collect();
+        let mut kernels: Vec<_> = plan.candidates.iter().flatten().map(|c| c.kernel).collect();
         kernels.sort_unstable();
         kernels.dedup();
         // A kernel that is asked for makes its copies and works on buffers of its own; without, copies may be views and work in place.
@@ -150,6 +150,16 @@ impl Case {
             self.compare(gpu(), CompileOptions::new().kernel(kernel), kernel, &expected);
         }
         self.compare(&Device::cpu(), CompileOptions::new(), "CPU device", &expected);
+    }
+
+    /// As [`Case::check`], with every candidate of every kernel: all tiles that a rule or a tuner may take.
+    #[track_caller]
+    pub fn check_every_candidate(self) {
+        let expected = self.expected();
+        for candidate in self.plan().candidates.iter().flatten() {
+            self.compare(gpu(), CompileOptions::new().kernel(&candidate.name), &candidate.name, &expected);
+        }
+        self.check();
     }
 
     /// As [`Case::check`], but a software device may leave the node to the CPU: it ends long loops.

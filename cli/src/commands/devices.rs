@@ -4,23 +4,35 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Args;
-use macula::{AdapterReport, Device, DeviceKind};
+use macula::{AdapterReport, Device, DeviceKind, DeviceOptions};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::model::CacheArgs;
 use crate::terminal;
 
 /// List the devices of this machine, what macula uses of each, and which one `--device auto` takes
 #[derive(Args, Debug)]
-#[command(after_help = "Example: macula devices --json")]
+#[command(after_help = "Examples:\n  macula devices --json\n  macula devices --tuned gpu")]
 pub struct DevicesArgs {
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
+    /// What --tune has found on a device that its rules would not take, as a table that can be shipped with macula
+    #[arg(long, value_name = "NAME", conflicts_with = "json")]
+    tuned: Option<String>,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 /// Runs the command.
 pub fn devices(args: &DevicesArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
+    if let Some(name) = &args.tuned {
+        let device = Device::from_name_with(name, &DeviceOptions::new().cache(args.cache.folder()))?;
+        let tuning = device.tuning().ok_or_else(|| Failure::usage("--tuned cpu: the CPU device has one way to compute each layer"))?;
+        write!(out, "{}", tuning.won())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let adapters = Device::list();
     let (auto, cpu) = (Device::auto(), Device::cpu());
     let (chosen, cpu) = (auto.info(), &cpu.info().name);

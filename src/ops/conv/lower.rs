@@ -113,16 +113,16 @@ impl Lowerer {
         if self.constant_weight && loops(place.taps() * (1 + c.in_channels)) {
             let unit = place.kernel == [1; 3] && place.stride == [1; 3] && place.input == place.output;
             let pointwise = unit && place.output_elements().is_multiple_of(4);
-            if self.software {
-                all.extend(pointwise.then(|| self.pointwise_subgroup()));
-                all.extend(self.same_subgroup());
-                all.push(self.implicit_gemm_subgroup());
-            }
+            let (best, other_tiles) = if self.software { self.subgroup_ways(pointwise) } else { Default::default() };
+            all.extend(best);
             all.extend(pointwise.then(|| self.pointwise()));
             all.push(self.implicit_gemm());
-            if let Some((winograd, best)) = winograd::lower(c, &self.operands.x, self.operands.w, &self.bias(), context) {
-                all.insert(if best { 0 } else { all.len() }, winograd);
-            }
+            let (mut winograd, best) = winograd::lower(c, &self.operands.x, self.operands.w, &self.bias(), context);
+            let others = winograd.split_off(winograd.len().min(1));
+            let at = if best { 0 } else { all.len() };
+            all.splice(at..at, winograd);
+            all.extend(others);
+            all.extend(other_tiles);
         }
         if depthwise && !few_sharers {
             all.extend(depthwise::lowerings(self));

@@ -122,15 +122,26 @@ impl Lowerer {
         [c.out_channels.div_ceil(tile.rows), tiles.columns.div_ceil(tiles.columns_of(tile)), c.batch * c.groups].map(|n| n as u32)
     }
 
+    /// Every kernel that serves on a software device, the best first, each with the tile that a rule takes; and with other tiles.
+    pub(super) fn subgroup_ways(&self, pointwise: bool) -> (Vec<Lowering>, Vec<Lowering>) {
+        let taps = self.taps();
+        let all = [pointwise.then(|| self.pointwise_subgroup()), self.same_subgroup(&taps), Some(self.implicit_gemm_subgroup(&taps))];
+        let (mut best, mut others) = (vec![], vec![]);
+        for mut tiles in all.into_iter().flatten().map(Vec::into_iter) {
+            best.extend(tiles.next());
+            others.extend(tiles);
+        }
+        (best, others)
+    }
+
     /// For an output as large as the input, in two dimensions, stride 1.
-    pub(super) fn same_subgroup(&self) -> Option<Lowering> {
+    fn same_subgroup(&self, taps: &Arg) -> Option<Vec<Lowering>> {
         let c = &self.convolution;
         let place = &c.place;
         if place.stride != [1; 3] || place.input != place.output || place.input[0] != 1 || place.kernel[0] != 1 {
             return None;
         }
         let tiles = self.tiles(place.output_elements(), 4, SubgroupTiles::SHIFTED);
-        let tile = tiles.best();
         let plane = place.output_elements();
         let params = SameParams {
             inner: (c.in_channels * place.taps()) as u32,
@@ -143,14 +154,16 @@ impl Lowerer {
             out_channels: c.out_channels as u32,
             groups: c.groups as u32,
         };
-        let variant = self.variant(&SAME_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
-        let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), self.taps(), Arg::Output(0)];
-        Some(Lowering::single(variant, &params, bindings, self.tile_workgroups(&tiles, tile)))
+        let lowering = |tile: &'static Tile| {
+            let variant = self.variant(&SAME_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
+            let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), taps.clone(), Arg::Output(0)];
+            Lowering::single(variant, &params, bindings, self.tile_workgroups(&tiles, tile))
+        };
+        Some(tiles.ranked().into_iter().map(lowering).collect())
     }
 
-    pub(super) fn pointwise_subgroup(&self) -> Lowering {
+    fn pointwise_subgroup(&self) -> Vec<Lowering> {
         let tiles = self.tiles(self.convolution.place.output_elements(), 0, SubgroupTiles::VECTOR);
-        let tile = tiles.best();
         let c = &self.convolution;
         let params = PointwiseSubgroupParams {
             in_channels: c.in_channels as u32,
@@ -158,16 +171,18 @@ impl Lowerer {
             groups: c.groups as u32,
             vectors: (c.place.output_elements() / 4) as u32,
         };
-        let variant = self.variant(&POINTWISE_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
-        let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), Arg::Output(0)];
-        Lowering::single(variant, &params, bindings, self.tile_workgroups(&tiles, tile))
+        let lowering = |tile: &'static Tile| {
+            let variant = self.variant(&POINTWISE_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
+            let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), Arg::Output(0)];
+            Lowering::single(variant, &params, bindings, self.tile_workgroups(&tiles, tile))
+        };
+        tiles.ranked().into_iter().map(lowering).collect()
     }
 
-    pub(super) fn implicit_gemm_subgroup(&self) -> Lowering {
+    fn implicit_gemm_subgroup(&self, taps: &Arg) -> Vec<Lowering> {
         let c = &self.convolution;
         let place = &c.place;
         let tiles = self.tiles(place.output[1] * place.output[2], 0, SubgroupTiles::SCALARS);
-        let tile = tiles.best();
         let [in_depth, in_height, in_width] = place.input.map(|n| n as u32);
         let [out_depth, out_height, out_width] = place.output.map(|n| n as u32);
         let [stride_z, stride_y, stride_x] = place.stride.map(|n| n as u32);
@@ -190,11 +205,14 @@ impl Lowerer {
             left,
             groups: c.groups as u32,
         };
-        let variant = self.variant(&IMPLICIT_GEMM_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
-        let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), self.taps(), Arg::Output(0)];
-        let mut workgroups = self.tile_workgroups(&tiles, tile);
-        workgroups[2] = workgroups[2].saturating_mul(out_depth);
-        Lowering::single(variant, &params, bindings, workgroups)
+        let lowering = |tile: &'static Tile| {
+            let variant = self.variant(&IMPLICIT_GEMM_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
+            let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), taps.clone(), Arg::Output(0)];
+            let mut workgroups = self.tile_workgroups(&tiles, tile);
+            workgroups[2] = workgroups[2].saturating_mul(out_depth);
+            Lowering::single(variant, &params, bindings, workgroups)
+        };
+        tiles.ranked().into_iter().map(lowering).collect()
     }
 
     /// The offset in an image's group of each element of the window, and its slice, row and column from the window's first.

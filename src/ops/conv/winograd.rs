@@ -125,16 +125,18 @@ impl Tiling {
     }
 }
 
-/// Winograd's algorithm for a convolution in `f32` of `x` with the node's constant input `w`, where it can be, and whether it is the best
-/// way.
-pub(super) fn lower(c: &Convolution, x: &Arg, w: usize, bias: &Arg, context: &LowerContext<'_>) -> Option<(Lowering, bool)> {
+/// Winograd's algorithm for a convolution in `f32` of `x` with the node's constant input `w`, where it can be: its ways, the best first, and
+/// whether that is the best of all.
+pub(super) fn lower(c: &Convolution, x: &Arg, w: usize, bias: &Arg, context: &LowerContext<'_>) -> (Vec<Lowering>, bool) {
     if context.elem(context.outputs[0].dtype) != Ok(Elem::F32) {
-        return None;
+        return (vec![], false);
     }
     let software = context.capabilities.software;
     let device = if software && context.capabilities.subgroup == SUBGROUP { Device::Subgroups } else { Device::Other { software } };
-    let pass = tilings(c).filter_map(|tiling| Pass::new(c, tiling, device, context)).min_by_key(Pass::cost)?;
-    Some((pass.lowering(x, w, bias), pass.cost() < direct_cost(c, device)))
+    let mut passes: Vec<Pass<'_>> = tilings(c).filter_map(|tiling| Pass::new(c, tiling, device, context)).collect();
+    passes.sort_by_key(Pass::cost);
+    let best = passes.first().is_some_and(|pass| pass.cost() < direct_cost(c, device));
+    (passes.iter().map(|pass| pass.lowering(x, w, bias)).collect(), best)
 }
 
 /// The products of a plane: `[M, C] × [C, tiles]`, or `[tiles, C] × [C, M]`.

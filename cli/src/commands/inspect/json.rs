@@ -1,6 +1,6 @@
 //! `inspect --json`.
 
-use macula::plan::Placed;
+use macula::plan::{Candidate, Placed};
 use macula::{Layer, ReceptiveField, ValueId};
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ pub fn object(report: &Report) -> Value {
             "no_reuse_bytes": summary.memory.and_then(|m| m.no_reuse_bytes),
             "lower_bound_bytes": summary.memory.and_then(|m| m.lower_bound_bytes),
         },
-        "layers": summary.layers.iter().map(|layer| self::layer(report, layer)).collect::<Vec<_>>(),
+        "layers": summary.layers.iter().enumerate().map(|(at, layer)| self::layer(report, at, layer)).collect::<Vec<_>>(),
         "passes": plan.map(|plan| plan.passes.iter().map(|pass| json!({
             "pass": pass.pass.name(),
             "changes": pass.changes,
@@ -50,7 +50,7 @@ fn value(report: &Report, id: ValueId) -> Value {
     })
 }
 
-fn layer(report: &Report, layer: &Layer) -> Value {
+fn layer(report: &Report, at: usize, layer: &Layer) -> Value {
     let origin = |name: &String| json!({ "name": name, "op": report.op_of(name) });
     let fields: Vec<Value> = layer.receptive_fields.iter().map(|(input, field)| self::field(report, *input, field)).collect();
     let (device, variants, reason) = match &layer.placed {
@@ -70,8 +70,19 @@ fn layer(report: &Report, layer: &Layer) -> Value {
         "receptive_fields": fields,
         "kernel": kernels(layer.placed.as_ref()),
         "variants": variants,
+        "candidates": report.plan.map(|plan| plan.candidates[at].iter().map(candidate).collect::<Vec<_>>()),
         "device": device,
         "reason": reason,
+    })
+}
+
+fn candidate(candidate: &Candidate) -> Value {
+    json!({
+        "kernel": candidate.kernel,
+        "name": candidate.name,
+        "nanoseconds": candidate.time.map(|time| time.as_nanos() as u64),
+        "wrong": candidate.wrong,
+        "chosen": candidate.chosen,
     })
 }
 

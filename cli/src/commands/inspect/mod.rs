@@ -42,15 +42,20 @@ pub struct InspectArgs {
     /// The layers as a graph in Graphviz's language, to be drawn by `dot -Tsvg`
     #[arg(long, conflicts_with = "json")]
     dot: bool,
+    /// Every way to compute each layer on a GPU, with its time where `--tune` has measured it
+    #[arg(long, conflicts_with_all = ["json", "dot"])]
+    kernels: bool,
 }
 
 const EXAMPLES: &str = "Examples:
   macula inspect model.onnx --device gpu
+  macula inspect model.onnx --device gpu --tune --kernels
   macula inspect model.onnx --dim height=480 --dim width=640 --json
   macula inspect model.onnx --dot | dot -Tsvg > model.svg";
 
 const FIELDS: &str = "Examples:
   macula inspect model.onnx --device gpu
+  macula inspect model.onnx --device gpu --tune --kernels
   macula inspect model.onnx --dim height=480 --dim width=640 --json
   macula inspect model.onnx --dot | dot -Tsvg > model.svg
 
@@ -73,6 +78,8 @@ Fields of --json (null where a plan would be needed and there is none):
                                    where there is none
   layers[].receptive_fields[]      the same in every input
   layers[].kernel, .variants[]     kernels by name, and with types, tiles and overrides; null and none where none runs
+  layers[].candidates[]            what it was chosen from, as the planner's rule orders them: kernel, name (variants and workgroups),
+                                   nanoseconds (null where not measured), wrong (its output was), chosen
   layers[].device, .reason         gpu, cpu, or null for views, which run nowhere; why a layer is on the CPU
   passes[]                         the optimiser's: pass, changes, nodes_before, nodes_after";
 
@@ -86,7 +93,7 @@ pub fn inspect(args: &InspectArgs, out: &mut dyn Write) -> Result<ExitCode, Fail
     match (args.json, args.dot) {
         (true, _) => writeln!(out, "{}", json::object(&report))?,
         (_, true) => dot::write(out, &report)?,
-        _ => text::write(out, &report, terminal::width())?,
+        _ => text::write(out, &report, args.kernels, terminal::width())?,
     }
     Ok(ExitCode::SUCCESS)
 }

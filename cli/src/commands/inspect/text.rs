@@ -7,10 +7,10 @@ use macula::{DType, Layer, Memory, ReceptiveField, ValueId};
 
 use super::{Report, kernels, per_axis};
 use crate::failure::Failure;
-use crate::terminal::{Column, bytes, count, digits, fitted};
+use crate::terminal::{self, Column, bytes, count, digits, fitted};
 
 /// Everything, in tables of at most `width` characters.
-pub fn write(out: &mut dyn Write, report: &Report, width: Option<usize>) -> Result<(), Failure> {
+pub fn write(out: &mut dyn Write, report: &Report, with_kernels: bool, width: Option<usize>) -> Result<(), Failure> {
     writeln!(out, "{} on {}\n", report.model, report.device)?;
     for (what, ids) in [("input", report.file.inputs()), ("output", report.file.outputs())] {
         for &id in ids {
@@ -23,6 +23,9 @@ pub fn write(out: &mut dyn Write, report: &Report, width: Option<usize>) -> Resu
         }
     }
     layers(out, report, width)?;
+    if let (Some(plan), true) = (report.plan, with_kernels) {
+        candidates(out, plan, width)?;
+    }
     totals(out, report)?;
     if let Some(plan) = report.plan {
         passes(out, plan, width)?;
@@ -128,6 +131,43 @@ fn stride(field: &ReceptiveField) -> Option<String> {
 fn number(value: f64) -> String {
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// What each layer was chosen from: a row a candidate.
+fn candidates(out: &mut dyn Write, plan: &Plan, width: Option<usize>) -> Result<(), Failure> {
+    let mut rows = vec![];
+    for (node, candidates) in plan.graph.nodes().iter().zip(&plan.candidates) {
+        let chosen = candidates.iter().find(|c| c.chosen).and_then(|c| c.time);
+        for (at, candidate) in candidates.iter().enumerate() {
+            let ratio = candidate.time.zip(chosen).map(|(time, chosen)| digits(time.as_secs_f64() / chosen.as_secs_f64().max(1e-12)));
+            rows.push(vec![
+                if at == 0 { node.name.clone() } else { String::new() },
+                if candidate.chosen { "●".into() } else { String::new() },
+                candidate.name.clone(),
+                match candidate.time {
+                    _ if candidate.wrong => "wrong".into(),
+                    time => time.map_or_else(|| "–".into(), terminal::time),
+                },
+                ratio.unwrap_or_else(|| "–".into()),
+            ]);
+        }
+    }
+    if rows.is_empty() {
+        writeln!(out, "\nNo layer has a kernel.")?;
+        return Ok(());
+    }
+    let columns = [
+        column("layer", false, Some(12), None),
+        column("", false, None, None),
+        column("computed by [workgroups]", false, Some(24), None),
+        column("time", true, None, None),
+        column("÷ chosen", true, None, Some(0)),
+    ];
+    writeln!(out, "\n{}", fitted(&columns, &rows, width).0)?;
+    if !plan.candidates.iter().flatten().any(|c| c.time.is_some()) {
+        writeln!(out, "Nothing was measured; `--tune` does.")?;
+    }
+    Ok(())
 }
 
 fn totals(out: &mut dyn Write, report: &Report) -> Result<(), Failure> {
