@@ -1,8 +1,9 @@
 //! Where networks run: a GPU through wgpu, or this machine's processor.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::cpu;
 use crate::error::{Error, Result};
 use crate::gpu::{self, AdapterReport, Candidate, Context, DeviceKind, DeviceStatistics, Roofline};
 use crate::graph::Graph;
@@ -204,15 +205,31 @@ impl Device {
         self.context.as_ref().map(|c| c.statistics()).unwrap_or_default()
     }
 
-    /// Measures what a GPU device reaches at most, in a fraction of a second on two buffers of 128 MiB.
+    /// What this device reaches at most, measured when it is first asked for, in a fraction of a second on two buffers of 128 MiB.
     ///
     /// # Errors
-    /// [`Error::Device`] for the CPU device, [`Error::Gpu`] and [`Error::DeviceLost`] where the GPU fails.
+    /// [`Error::Gpu`] and [`Error::DeviceLost`] where the GPU fails.
     pub fn roofline(&self) -> Result<Roofline> {
-        match &self.context {
-            Some(context) => context.roofline(),
-            None => Err(Error::Device("the roofline of the CPU device is not measured".into())),
-        }
+        let known = *self.known_roofline().lock().unwrap_or_else(PoisonError::into_inner);
+        known.map_or_else(|| self.measure_roofline(), Ok)
+    }
+
+    /// As [`Device::roofline`], measured anew: other work on the machine may have been in the way.
+    ///
+    /// # Errors
+    /// As [`Device::roofline`].
+    pub fn measure_roofline(&self) -> Result<Roofline> {
+        let roofline = match &self.context {
+            Some(context) => context.measure_roofline()?,
+            None => cpu::roofline(),
+        };
+        *self.known_roofline().lock().unwrap_or_else(PoisonError::into_inner) = Some(roofline);
+        Ok(roofline)
+    }
+
+    fn known_roofline(&self) -> &Mutex<Option<Roofline>> {
+        static CPU: Mutex<Option<Roofline>> = Mutex::new(None);
+        self.context.as_ref().map_or(&CPU, |context| &context.roofline)
     }
 
     /// What was measured on this GPU device by [`CompileOptions::tune`], now and, where it has a [`CacheFolder`], by earlier programs;

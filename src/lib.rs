@@ -45,7 +45,10 @@ pub use device::{CacheFolder, Device, DeviceInfo, DeviceOptions};
 pub use error::{Error, OpError, Result};
 pub use gpu::{AdapterReport, DeviceKind, DeviceStatistics, Roofline};
 pub use graph::{Dim, Graph, GraphBuilder, Node, NodeId, TensorType, Value, ValueId};
-pub use inspect::{AxisField, Comparison, Layer, Memory, NodeCheck, ReceptiveField, ReceptiveFields, Summary, VerifyReport, Worst};
+pub use inspect::{
+    AxisField, Bound, Clock, Comparison, DispatchProfile, Layer, LayerProfile, Memory, NodeCheck, Profile, ReceptiveField, ReceptiveFields,
+    Summary, VerifyReport, Worst,
+};
 pub use optimize::{Pass, PassReport};
 pub use session::{CompileOptions, GpuTensor, Outputs, RunAll, Session, TuneProgress, TuneStep};
 pub use shape::Shape;

@@ -18,7 +18,7 @@ use macula::{CompileOptions, DType, Device, Graph, GraphBuilder, Roofline, Sessi
 
 fn main() -> Result<(), Box<dyn Error>> {
     let device = Device::from_name(&std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into()))?;
-    let roofline = device.roofline()?;
+    let roofline = device.measure_roofline()?;
     println!("{}: {:.1} GFLOP/s of multiply-adds, {:.1} GB/s of copying", device.info().name, roofline.gflops, roofline.gigabytes);
     let mut criterion = Criterion::default()
         .with_measurement(OnGpu { roofline })

@@ -2,6 +2,7 @@
 
 mod commands;
 mod failure;
+mod files;
 mod images;
 mod inputs;
 mod labels;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{classify, devices, inspect, run, verify};
+use commands::{classify, devices, inspect, profile, run, verify};
 
 /// Convolutional networks on any GPU, every kernel checked against a CPU reference.
 #[derive(Parser)]
@@ -32,6 +33,7 @@ enum Command {
     Run(run::RunArgs),
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
+    Profile(profile::ProfileArgs),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args, &mut out),
         Command::Verify(args) => verify::verify(args, &mut out),
         Command::Inspect(args) => inspect::inspect(args, &mut out),
+        Command::Profile(args) => profile::profile(args, &mut out),
     };
     done.unwrap_or_else(|failure| failure.report())
 }

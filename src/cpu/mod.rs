@@ -25,6 +25,7 @@ mod pool;
 mod quantize;
 mod reduce;
 mod resize;
+mod roofline;
 mod sampling;
 mod scratch;
 mod softmax;
@@ -37,6 +38,7 @@ mod tests;
 #[cfg(test)]
 pub(crate) use execute::run;
 pub(crate) use execute::{WeightStore, Weights, run_node, run_prepared};
+pub(crate) use roofline::roofline;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;

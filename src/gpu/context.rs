@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::adapters::{Candidate, WANTED_FEATURES, capabilities, pace};
 use super::cache_folder::user_folder;
 use super::pipelines::Pipelines;
+use super::roofline::Roofline;
 use super::tuning::DeviceTuning;
 use crate::device::{CacheFolder, DeviceOptions};
 use crate::error::{Error, Result};
@@ -52,6 +53,8 @@ pub(crate) struct Context {
     pub(super) pace: Option<Pace>,
     pub(super) pipelines: Pipelines,
     pub(super) tuning: DeviceTuning,
+    /// What the device reaches at most, once that was measured.
+    pub roofline: Mutex<Option<Roofline>>,
     done: Done,
     /// A few zero bytes for bindings that a kernel declares and a node leaves out.
     pub(super) unused: wgpu::Buffer,
@@ -102,7 +105,7 @@ impl Context {
         };
         let tuning = DeviceTuning::new(&device.adapter_info(), &capabilities, folder.as_deref());
         let (pipelines, done, poller) = (Pipelines::new(&device, folder.as_deref()), Done::default(), Mutex::default());
-        Ok(Self { device, queue, capabilities, pace, pipelines, tuning, done, unused, lost, poller })
+        Ok(Self { device, queue, capabilities, pace, pipelines, tuning, roofline: Mutex::default(), done, unused, lost, poller })
     }
 
     pub fn capabilities(&self) -> &Capabilities {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
@@ -12,7 +13,7 @@ use super::transfer::{for_each_piece, from_device};
 use crate::cpu;
 use crate::error::{Error, Result};
 use crate::graph::{NodeId, ValueId};
-use crate::plan::{Place, Step};
+use crate::plan::{Binding, Dispatch, Place, Step};
 use crate::tensor::{DataRef, Tensor, TensorView};
 
 /// Who waits for the GPU.
@@ -41,6 +42,17 @@ impl Program {
         wait: Wait,
         trace: Option<&mut Trace<'_>>,
     ) -> Result<Vec<Tensor>> {
+        Ok(self.run_timed(context, inputs, wait, trace).await?.0)
+    }
+
+    /// As [`Program::run`]; also how long each node on the CPU took.
+    pub async fn run_timed(
+        &self,
+        context: &Context,
+        inputs: &[TensorView<'_>],
+        wait: Wait,
+        trace: Option<&mut Trace<'_>>,
+    ) -> Result<(Vec<Tensor>, Vec<(NodeId, Duration)>)> {
         let traced = trace.is_some();
         let mut run = Run {
             context,
@@ -48,6 +60,7 @@ impl Program {
             arena: self.acquire(context)?,
             inputs,
             host: HashMap::new(),
+            host_times: vec![],
             encoder: None,
             pending: 0..0,
             sent: vec![],
@@ -60,12 +73,12 @@ impl Program {
         if self.debug_memory {
             run.check_guards().await?;
         }
-        let outputs = run.outputs()?;
+        let (outputs, times) = (run.outputs()?, std::mem::take(&mut run.host_times));
         // The staging buffers of a traced run hold every value of the network.
         if !traced {
             run.arena.give_back();
         }
-        Ok(outputs)
+        Ok((outputs, times))
     }
 
     /// Records a run on buffers that are on the GPU already. The plan must have no host steps.
@@ -105,11 +118,15 @@ impl Program {
         }
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some("macula"), timestamp_writes: None });
         for (index, dispatch) in dispatches(&self.plan).enumerate().skip(range.start).take(range.len()) {
-            pass.set_pipeline(&self.pipelines[index].pipeline);
-            pass.set_bind_group(0, &arena.bind_groups[index], &[]);
-            let [x, y, z] = dispatch.workgroups;
-            pass.dispatch_workgroups(x, y, z);
+            self.dispatch(&mut pass, arena, index, dispatch);
         }
+    }
+
+    pub(super) fn dispatch(&self, pass: &mut wgpu::ComputePass<'_>, arena: &Arena, index: usize, dispatch: &Dispatch<Binding>) {
+        pass.set_pipeline(&self.pipelines[index].pipeline);
+        pass.set_bind_group(0, &arena.bind_groups[index], &[]);
+        let [x, y, z] = dispatch.workgroups;
+        pass.dispatch_workgroups(x, y, z);
     }
 }
 
@@ -119,6 +136,7 @@ pub(super) struct Run<'a> {
     pub(super) arena: Lease<'a, Arena>,
     inputs: &'a [TensorView<'a>],
     host: HashMap<ValueId, Tensor>,
+    host_times: Vec<(NodeId, Duration)>,
     /// The commands of the next submission.
     encoder: Option<wgpu::CommandEncoder>,
     /// Dispatches counted but not recorded yet.
@@ -165,7 +183,9 @@ impl Run<'_> {
                 Step::Host { node } => {
                     let inputs = self.host_inputs(*node)?;
                     let inputs: Vec<_> = inputs.iter().map(Option::as_ref).collect();
+                    let start = Instant::now();
                     let outputs = cpu::run_node(graph, *node, &inputs)?;
+                    self.host_times.push((*node, start.elapsed()));
                     for (id, tensor) in graph.node(*node).outputs.iter().zip(&outputs) {
                         self.host.extend(id.map(|id| (id, tensor.clone())));
                     }

@@ -18,6 +18,8 @@ pub struct Roofline {
     pub gflops: f64,
     /// A copy in vectors of four between buffers that outgrow the caches, 10⁹ bytes a second, read and written bytes together.
     pub gigabytes: f64,
+    /// What one more dispatch in a pass costs at least; zero on the CPU device.
+    pub launch: Duration,
 }
 
 /// A measurement takes at least so long, which dwarfs a submission, and the fastest of so many counts.
@@ -40,9 +42,16 @@ struct Bench<'a> {
 }
 
 impl Context {
-    /// Measures both roofs; takes a fraction of a second.
-    pub fn roofline(&self) -> Result<Roofline> {
-        Ok(Roofline { gflops: self.multiply_adds()?, gigabytes: self.copied()? })
+    /// Measures the roofs; takes a fraction of a second.
+    pub fn measure_roofline(&self) -> Result<Roofline> {
+        Ok(Roofline { gflops: self.multiply_adds()?, gigabytes: self.copied()?, launch: self.launched()? })
+    }
+
+    fn launched(&self) -> Result<Duration> {
+        let bench = Bench::new(self, &COPY, 1, &[64, 64])?;
+        let params = CopyParams { vectors: 1 };
+        bench.time(&params, 1)?;
+        Ok(Duration::from_secs_f64(bench.fastest(&params)?))
     }
 
     fn multiply_adds(&self) -> Result<f64> {
@@ -193,10 +202,15 @@ mod tests {
     }
 
     #[test]
-    fn both_roofs_are_measured() {
-        let roofline = device().roofline().unwrap();
+    fn roofs_are_measured_once() {
+        let device = device();
+        let roofline = device.measure_roofline().unwrap();
         assert!(roofline.gflops > 0.1 && roofline.gflops < 1e6, "{roofline:?}");
         assert!(roofline.gigabytes > 0.1 && roofline.gigabytes < 1e5, "{roofline:?}");
-        assert!(Device::cpu().roofline().is_err());
+        assert!(roofline.launch > Duration::ZERO && roofline.launch < Duration::from_millis(100), "{roofline:?}");
+        assert_eq!(device.roofline().unwrap(), roofline, "measured once");
+        let cpu = Device::cpu().roofline().unwrap();
+        assert!(cpu.gflops > 0.1 && cpu.gigabytes > 0.1 && cpu.launch.is_zero(), "{cpu:?}");
+        assert_eq!(Device::cpu().roofline().unwrap(), cpu);
     }
 }

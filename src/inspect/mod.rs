@@ -2,12 +2,15 @@
 
 mod compare;
 mod parameters;
+mod profile;
 mod receptive_field;
 mod summary;
 mod verify;
 
 pub use compare::{Comparison, Worst};
 pub(crate) use parameters::Parameters;
+pub use profile::{Bound, Clock, DispatchProfile, LayerProfile, Profile};
+pub(crate) use profile::{Times, layers, median};
 pub use receptive_field::{AxisField, ReceptiveField, ReceptiveFields};
 pub use summary::{Layer, Memory, Summary};
 pub(crate) use verify::Verifier;

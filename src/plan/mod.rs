@@ -297,13 +297,16 @@ impl Plan {
         }
     }
 
+    /// The size of a weight in bytes, as the GPU stores it.
+    pub fn weight_bytes(&self, weight: usize) -> u64 {
+        let Weight { tensor, packing } = &self.weights[weight];
+        let elem = Elem::storing(packing.dtype(tensor.dtype()));
+        elem.map_or(0, |elem| choose::stored_bytes(packing.elements(tensor.len()), elem))
+    }
+
     /// The sum of the weights in bytes, as the GPU stores them.
     pub fn weights_bytes(&self) -> u64 {
-        let bytes = |w: &Weight| {
-            let elem = Elem::storing(w.packing.dtype(w.tensor.dtype()));
-            elem.map_or(0, |elem| choose::stored_bytes(w.packing.elements(w.tensor.len()), elem))
-        };
-        self.weights.iter().map(bytes).sum()
+        (0..self.weights.len()).map(|weight| self.weight_bytes(weight)).sum()
     }
 
     /// The sum of the planned buffers in bytes: peak activation memory on the GPU.

@@ -2,6 +2,7 @@
 
 mod options;
 mod prepare;
+mod profile;
 mod run_all;
 mod stages;
 mod tune;
@@ -15,7 +16,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gpu::{Trace, Wait, WeightStore};
 use crate::graph::{Graph, InputSpec, TensorType, ValueId};
-use crate::inspect::{Verifier, VerifyReport};
+use crate::inspect::{Profile, Verifier, VerifyReport};
 use crate::optimize::{self, Pass, PassReport};
 use crate::plan::Plan;
 use crate::tensor::{Tensor, TensorView};
@@ -244,6 +245,15 @@ impl Session {
             }
             Ready::Stages(_) => Err(Error::NeedsElements(self.graph.name().into())),
         }
+    }
+
+    /// Where the time of a run goes: the median of `runs` runs, for each layer and each dispatch, beside what the device reaches at most.
+    ///
+    /// # Errors
+    /// As [`Session::run`].
+    pub fn profile(&self, inputs: &[(&str, TensorView<'_>)], runs: usize) -> Result<Profile> {
+        let roofline = self.device.roofline()?;
+        profile::profile(self, &self.order(inputs)?, runs.max(1), roofline)
     }
 
     /// Runs the network here and every node on the reference, on the inputs that the node had here, and compares.

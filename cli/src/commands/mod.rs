@@ -3,5 +3,6 @@
 pub mod classify;
 pub mod devices;
 pub mod inspect;
+pub mod profile;
 pub mod run;
 pub mod verify;

@@ -1,0 +1,102 @@
+//! `profile` for people.
+
+use std::io::Write;
+
+use macula::LayerProfile;
+
+use super::Report;
+use crate::failure::Failure;
+use crate::terminal::{Column, bar, count, digits, fitted, kernel_names, time};
+
+const fn column(title: &'static str, number: bool, least: Option<usize>, dispensable: Option<u8>) -> Column {
+    Column { title, number, least, dispensable }
+}
+
+const LAYERS: [Column; 11] = [
+    column("layer", false, Some(14), None),
+    column("op", false, Some(9), Some(5)),
+    column("output", false, None, Some(2)),
+    column("runs as", false, Some(14), Some(4)),
+    column("time", true, None, None),
+    column("%", true, None, None),
+    column("", false, None, Some(1)),
+    column("GFLOP/s", true, None, Some(6)),
+    column("GB/s", true, None, Some(3)),
+    column("% of roof", true, None, Some(7)),
+    column("bound by", false, None, Some(0)),
+];
+
+/// The width of a bar of the whole time.
+const BAR: usize = 20;
+
+/// The device, the slowest layers or all in their order, and the kernels, in tables of at most `width` characters.
+pub fn write(out: &mut dyn Write, report: &Report, top: Option<usize>, width: Option<usize>) -> Result<(), Failure> {
+    let profile = report.profile;
+    let roofline = &profile.roofline;
+    writeln!(out, "{} on {}", report.model, report.device)?;
+    write!(out, "roof: {} GFLOP/s of multiply-adds, {} GB/s of copying", digits(roofline.gflops), digits(roofline.gigabytes))?;
+    writeln!(out, "{}", if roofline.launch.is_zero() { String::new() } else { format!(", {} a launch", time(roofline.launch)) })?;
+    writeln!(
+        out,
+        "a run takes {}, its layers {} {} (medians of {})",
+        time(profile.run),
+        time(profile.total()),
+        report.clock(),
+        report.runs
+    )?;
+
+    let mut layers: Vec<&LayerProfile> = profile.layers.iter().filter(|layer| !layer.time.is_zero()).collect();
+    let all = layers.len();
+    if let Some(top) = top {
+        layers.sort_by_key(|layer| std::cmp::Reverse(layer.time));
+        layers.truncate(top);
+    }
+    let longest = layers.iter().map(|layer| report.share(layer.time)).fold(0.0, f64::max);
+    let row = |layer: &&LayerProfile| {
+        let (share, bound) = (report.share(layer.time), report.bound(layer));
+        let or_none = |number: f64| if number > 0.0 { digits(number) } else { "–".to_owned() };
+        vec![
+            layer.name.clone(),
+            layer.op.to_owned(),
+            layer.outputs.first().map_or_else(|| "–".to_owned(), |ty| ty.shape.to_string()),
+            kernel_names(&layer.placed.to_string()),
+            time(layer.time),
+            format!("{:.1}", 100.0 * share),
+            if longest > 0.0 { bar(share / longest, BAR) } else { String::new() },
+            or_none(layer.gflops()),
+            or_none(layer.gigabytes()),
+            bound.map_or_else(|| "–".to_owned(), |_| format!("{:.0}", 100.0 * layer.share(roofline))),
+            bound.unwrap_or("–").to_owned(),
+        ]
+    };
+    let (table, left_out) = fitted(&LAYERS, &layers.iter().map(row).collect::<Vec<_>>(), width);
+    writeln!(out, "\n{table}")?;
+    let left_out: Vec<&str> = left_out.into_iter().filter(|title| !title.is_empty()).collect();
+    if !left_out.is_empty() {
+        writeln!(out, "Left out for want of width: {}.", left_out.join(", "))?;
+    }
+    if layers.len() < all {
+        writeln!(out, "The slowest {} of {} layers.", layers.len(), all)?;
+    }
+
+    let kernels: Vec<Vec<String>> = report
+        .kernels()
+        .iter()
+        .map(|k| {
+            let seconds = k.time.as_secs_f64();
+            let rate = if seconds > 0.0 { digits(k.bytes as f64 * 1e-9 / seconds) } else { "–".into() };
+            let share = report.share(k.time);
+            vec![k.kernel.clone(), count(k.dispatches as u64), time(k.time), format!("{:.1}", 100.0 * share), bar(share, BAR), rate]
+        })
+        .collect();
+    let columns = [
+        column("kernel", false, Some(14), None),
+        column("runs", true, None, None),
+        column("time", true, None, None),
+        column("%", true, None, None),
+        column("", false, None, Some(0)),
+        column("GB/s bound", true, None, Some(1)),
+    ];
+    writeln!(out, "\n{}", fitted(&columns, &kernels, width).0)?;
+    Ok(())
+}
