@@ -2,11 +2,14 @@
 
 mod commands;
 mod failure;
+mod files;
 mod images;
 mod inputs;
 mod labels;
 mod model;
 mod npy;
+mod paint;
+mod pictures;
 mod preprocess;
 mod resample;
 mod terminal;
@@ -15,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{classify, devices, inspect, run, verify};
+use commands::{classify, detect, devices, inspect, run, verify};
 
 /// Convolutional networks on any GPU, every kernel checked against a CPU reference.
 #[derive(Parser)]
@@ -28,6 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Classify(classify::ClassifyArgs),
+    Detect(detect::DetectArgs),
     Devices(devices::DevicesArgs),
     Run(run::RunArgs),
     Verify(verify::VerifyArgs),
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
     let mut out = anstream::stdout().lock();
     let done = match &cli.command {
         Command::Classify(args) => classify::classify(args, &mut out),
+        Command::Detect(args) => detect::detect(args, &mut out),
         Command::Devices(args) => devices::devices(args, &mut out),
         Command::Run(args) => run::run(args, &mut out),
         Command::Verify(args) => verify::verify(args, &mut out),

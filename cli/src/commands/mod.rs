@@ -1,6 +1,7 @@
 //! The subcommands, one a file.
 
 pub mod classify;
+pub mod detect;
 pub mod devices;
 pub mod inspect;
 pub mod run;
