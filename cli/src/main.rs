@@ -1,6 +1,7 @@
 //! `macula`: classify pictures, and run, verify and inspect networks, on any GPU.
 
 mod commands;
+mod explain;
 mod failure;
 mod files;
 mod images;
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{classify, detect, devices, inspect, run, verify};
+use commands::{classify, detect, devices, inspect, look, run, verify};
 
 /// Convolutional networks on any GPU, every kernel checked against a CPU reference.
 #[derive(Parser)]
@@ -33,6 +34,7 @@ enum Command {
     Classify(classify::ClassifyArgs),
     Detect(detect::DetectArgs),
     Devices(devices::DevicesArgs),
+    Look(look::LookArgs),
     Run(run::RunArgs),
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Classify(args) => classify::classify(args, &mut out),
         Command::Detect(args) => detect::detect(args, &mut out),
         Command::Devices(args) => devices::devices(args, &mut out),
+        Command::Look(args) => look::look(args, &mut out),
         Command::Run(args) => run::run(args, &mut out),
         Command::Verify(args) => verify::verify(args, &mut out),
         Command::Inspect(args) => inspect::inspect(args, &mut out),

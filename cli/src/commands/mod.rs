@@ -4,5 +4,6 @@ pub mod classify;
 pub mod detect;
 pub mod devices;
 pub mod inspect;
+pub mod look;
 pub mod run;
 pub mod verify;

@@ -1,4 +1,4 @@
-//! Photos in, pictures out: `macula run` and `macula detect`.
+//! Photos in, pictures out: `macula run`, `detect`, `look` and `classify --heatmap`.
 
 use image::RgbImage;
 
@@ -130,4 +130,59 @@ fn a_face_is_found_and_other_networks_are_refused() {
     macula(["detect", &model, "nowhere.jpg"]).fails(1, &["nowhere.jpg"]);
     macula(["detect", &model, cat, "--out", "x"]).fails(2, &["x: name a picture file"]);
     macula(["detect", &model, cat, "--score", "2"]).fails(2, &["a number from 0 to 1"]);
+}
+
+#[test]
+fn looking_gives_pictures_and_one_page() {
+    let (scratch, model, photo) = (Scratch::new(), cifar10(), chelsea());
+    let out = scratch.path("seen/here");
+    let base = ["look", model.to_str().unwrap(), photo.to_str().unwrap(), "--preset", "cifar10", "--out", &out];
+    let labels = scratch.file("labels.txt", "plane\ncar\nbird\n<cat>\ndeer\ndog\nfrog\nhorse\nship\ntruck\n");
+    let run = macula(base.into_iter().chain(["--labels", &labels])).ok();
+    assert!(run.stdout.contains("index.html") && run.stdout.contains("class activation map"), "{}", run.stdout);
+    let page = std::fs::read_to_string(format!("{out}/index.html")).unwrap();
+    assert!(page.contains("&lt;cat&gt;") && page.contains("sees 3×3 pixels of the input"), "{}", &page[..2000]);
+    let embedded = page.matches("src=\"data:image/png;base64,").count();
+    let files: Vec<String> = std::fs::read_dir(&out).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    // The heat map, receptive fields, filters, and four layers.
+    assert_eq!((embedded, files.iter().filter(|f| f.ends_with(".png")).count(), files.len()), (7, 7, 8), "{files:?}");
+    for file in files.iter().filter(|f| f.ends_with(".png")) {
+        open(&format!("{out}/{file}"));
+    }
+    macula(base.into_iter().chain(["--layer", "nowhere"])).fails(2, &["--layer nowhere", "macula inspect"]);
+    macula(base.into_iter().chain(["--unit", "99,0"])).fails(2, &["--unit 99,0: layer"]);
+    macula(base.into_iter().chain(["--class", "10"])).fails(2, &["there is no class 10", "has 10"]);
+}
+
+/// Where the cat is, not at the picture's edge, and the same place by all methods.
+#[test]
+fn methods_agree_on_where_the_cat_is() {
+    let (scratch, model, photo) = (Scratch::new(), cifar10(), chelsea());
+    for method in ["cam", "score-cam", "occlusion"] {
+        let out = scratch.path(method);
+        let arguments = ["look", model.to_str().unwrap(), photo.to_str().unwrap(), "--preset", "cifar10", "--method", method];
+        macula(arguments.into_iter().chain(["--class", "3", "--out", &out])).ok();
+        let heat = open(&format!("{out}/heat.png")).into_rgb8();
+        let brightness = |cells: &dyn Fn(u32, u32) -> bool| {
+            let pixels = heat.enumerate_pixels().filter(|(x, y, _)| cells(x * 8 / heat.width(), y * 8 / heat.height()));
+            let all: Vec<f64> = pixels.map(|(_, _, p)| f64::from(p.0[0]) + f64::from(p.0[1])).collect();
+            all.iter().sum::<f64>() / all.len() as f64
+        };
+        let (middle, edge) = (brightness(&|x, y| (2..6).contains(&x) && (2..6).contains(&y)), brightness(&|x, y| x == 7 || y == 7));
+        assert!(middle > edge, "{method}: {middle} in the middle, {edge} at the edge");
+    }
+}
+
+#[test]
+fn answers_come_with_a_heat_map() {
+    let scratch = Scratch::new();
+    let out = scratch.path("heat.png");
+    let run = macula(["classify", "--heatmap", &out]).ok();
+    assert!(run.stdout.contains("heat.png: what speaks for cat 9") && run.stdout.contains("class activation map"), "{}", run.stdout);
+    // The network sees the centre square of 300 × 451; it is drawn twice as large, so that text fits on it.
+    assert_eq!((open(&out).width(), open(&out).height()), (600, 600));
+    let photo = chelsea();
+    let photo = photo.to_str().unwrap();
+    macula(["classify", photo, photo, "--heatmap", &out]).fails(2, &["one picture, there are 2"]);
+    macula(["classify", "--heatmap", "heat"]).fails(2, &["heat: name a picture file"]);
 }
