@@ -46,6 +46,39 @@ fn inputs_and_outputs_go_by_name_and_batches_may_change() {
     }
 }
 
+/// What lies inside comes out as it is there, even where passes would merge it with its neighbours, and changes nothing else.
+#[test]
+fn inner_values_may_be_outputs() {
+    let network = || {
+        let mut b = GraphBuilder::new("inner");
+        let x = b.input("x", DType::F32, [Dim::from("N"), 3.into(), 5.into(), 4.into()]);
+        let w = b.constant("w", random(1, [6, 3, 3, 2], -1.0..1.0));
+        let conv = b.node("conv", ops::Conv::default(), &[x, w]).unwrap();
+        let y = b.node("y", Unary::Relu, &[conv]).unwrap();
+        b.output("y", y);
+        b.finish().unwrap()
+    };
+    let x = random(2, [2, 3, 5, 4], -1.0..1.0);
+    for device in devices() {
+        let plain = device.compile(network()).unwrap().run(&[("x", x.view())]).unwrap();
+        let mut graph = network();
+        for name in ["conv", "y", "conv"] {
+            graph.add_output(name).unwrap();
+        }
+        let outputs = device.compile(graph).unwrap().run(&[("x", x.view())]).unwrap();
+        assert_eq!(outputs.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["y", "conv"]);
+        assert_eq!(outputs.get("conv").unwrap().shape().dims(), [2, 6, 3, 3]);
+        let (y, conv) = (outputs[0].data::<f32>().unwrap(), outputs[1].data::<f32>().unwrap());
+        assert!(y.iter().zip(conv).all(|(y, conv)| *y == conv.max(0.0)));
+        assert!(y.iter().zip(plain[0].data::<f32>().unwrap()).all(|(a, b)| (a - b).abs() < 1e-4));
+        assert!(conv.iter().any(|v| *v < 0.0));
+    }
+    for name in ["x", "w", "nowhere"] {
+        let error = network().add_output(name).unwrap_err().to_string();
+        assert!(error.contains("graph `inner`") && error.contains(name), "{error}");
+    }
+}
+
 #[test]
 fn inputs_that_do_not_fit_are_named() {
     for device in devices() {

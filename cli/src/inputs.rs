@@ -50,17 +50,22 @@ fn declared(graph: &Graph) -> impl Iterator<Item = &Value> {
 /// Which file is meant for which input: `name=file`, or `file` alone where there is one input.
 pub fn assign(graph: &Graph, arguments: &[String]) -> Result<Vec<(String, PathBuf)>, Failure> {
     let names: Vec<&str> = declared(graph).map(|v| v.name.as_str()).collect();
+    assign_to(&names, "--input", arguments)
+}
+
+/// Which file is meant for which of `names` by the arguments of `flag`: `name=file`, or `file` alone where there is one name.
+pub fn assign_to(names: &[&str], flag: &str, arguments: &[String]) -> Result<Vec<(String, PathBuf)>, Failure> {
     let list = || names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
     let mut assigned: Vec<(String, PathBuf)> = vec![];
     for argument in arguments {
         let named = names.iter().find_map(|name| Some((*name, argument.strip_prefix(*name)?.strip_prefix('=')?)));
-        let (name, file) = match (named, &names[..]) {
+        let (name, file) = match (named, names) {
             (Some(found), _) => found,
             (None, [only]) if !argument.contains('=') || Path::new(argument).exists() => (*only, argument.as_str()),
-            _ => return Err(Failure::usage(format!("--input {argument}: write NAME=FILE with a NAME of {}", list()))),
+            _ => return Err(Failure::usage(format!("{flag} {argument}: write NAME=FILE with a NAME of {}", list()))),
         };
         if assigned.iter().any(|(other, _)| other == name) {
-            return Err(Failure::usage(format!("--input {argument}: `{name}` is given twice")));
+            return Err(Failure::usage(format!("{flag} {argument}: `{name}` is given twice")));
         }
         assigned.push((name.to_owned(), PathBuf::from(file)));
     }

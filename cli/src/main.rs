@@ -1,6 +1,7 @@
 //! `macula`: classify pictures, and run, verify and inspect networks, on any GPU.
 
 mod commands;
+mod explain;
 mod failure;
 mod files;
 mod images;
@@ -8,6 +9,8 @@ mod inputs;
 mod labels;
 mod model;
 mod npy;
+mod paint;
+mod pictures;
 mod preprocess;
 mod resample;
 mod terminal;
@@ -16,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{classify, devices, inspect, profile, run, verify};
+use commands::{classify, detect, devices, inspect, look, profile, run, verify};
 
 /// Convolutional networks on any GPU, every kernel checked against a CPU reference.
 #[derive(Parser)]
@@ -29,7 +32,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Classify(classify::ClassifyArgs),
+    Detect(detect::DetectArgs),
     Devices(devices::DevicesArgs),
+    Look(look::LookArgs),
     Run(run::RunArgs),
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
@@ -44,7 +49,9 @@ fn main() -> ExitCode {
     let mut out = anstream::stdout().lock();
     let done = match &cli.command {
         Command::Classify(args) => classify::classify(args, &mut out),
+        Command::Detect(args) => detect::detect(args, &mut out),
         Command::Devices(args) => devices::devices(args, &mut out),
+        Command::Look(args) => look::look(args, &mut out),
         Command::Run(args) => run::run(args, &mut out),
         Command::Verify(args) => verify::verify(args, &mut out),
         Command::Inspect(args) => inspect::inspect(args, &mut out),

@@ -157,7 +157,7 @@ pub struct ImageInput {
     pub dtype: DType,
     /// How many pictures at once, where the network fixes it.
     pub batch: Option<usize>,
-    /// 1 or 3.
+    /// 1 or 3; 4 with a mask.
     pub channels: usize,
     /// Height and width, where the network fixes them.
     pub size: [Option<usize>; 2],
@@ -165,6 +165,15 @@ pub struct ImageInput {
 
 impl ImageInput {
     fn of(value: &Value) -> Result<Self, String> {
+        Self::with_channels(value, false)
+    }
+
+    /// An input that may have a fourth channel, which a mask fills.
+    pub fn with_mask(value: &Value) -> Result<Self, String> {
+        Self::with_channels(value, true)
+    }
+
+    fn with_channels(value: &Value, mask: bool) -> Result<Self, String> {
         let dims = value.dims.as_deref().unwrap_or_default();
         let fixed = |dim: &Dim| if let Dim::Fixed(n) = dim { Some(*n) } else { None };
         let [n, c, h, w] = dims else {
@@ -172,6 +181,7 @@ impl ImageInput {
         };
         let channels = match (fixed(c), fixed(w)) {
             (Some(channels @ (1 | 3)), _) => channels,
+            (Some(4), _) if mask => 4,
             (_, Some(1 | 3)) => return Err("the channels come last, macula takes [N,C,H,W]; export the model that way".into()),
             (Some(_), _) => return Err("pictures have 1 or 3 channels; use `macula run`".into()),
             (None, _) => 3,

@@ -7,6 +7,7 @@ use half::f16;
 use macula::{DType, Element, Tensor};
 
 use crate::failure::Failure;
+use crate::files;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 
@@ -21,18 +22,7 @@ pub fn read(path: &Path) -> Result<Tensor, Failure> {
 
 /// Writes a tensor, whole or not at all.
 pub fn write(path: &Path, tensor: &Tensor) -> Result<(), Failure> {
-    replace(path, &encode(tensor)).map_err(|e| Failure::failed(format!("{}: cannot be written: {e}", path.display())))
-}
-
-/// Writes a file under another name first, so that no reader ever sees half of it.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let temporary = path.with_file_name(name);
-    fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
-        // The error that matters is the one being returned.
-        let _ = fs::remove_file(&temporary);
-    })
+    files::write(path, &encode(tensor))
 }
 
 fn descr(dtype: DType) -> Result<&'static str, String> {

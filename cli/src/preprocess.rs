@@ -18,6 +18,8 @@ pub enum Preset {
     Caffe,
     /// RGB in 0…1
     Unit,
+    /// RGB in 0…255, as pixels are: style transfer
+    Bytes,
     /// RGB in −1…1: models from TensorFlow
     Tf,
     /// The whole centre square, RGB with CIFAR-10's mean and std: the embedded network
@@ -43,7 +45,7 @@ pub enum Crop {
 }
 
 /// Flags that pictures are prepared by.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Preparing pictures")]
 pub struct PreprocessArgs {
     /// How the network was trained; the flags below change parts of it [default: imagenet, for the embedded network cifar10]
@@ -116,6 +118,7 @@ impl Preprocess {
             Preset::Imagenet => (Rgb, 1.0 / 255.0, vec![0.485, 0.456, 0.406], vec![0.229, 0.224, 0.225]),
             Preset::Caffe => (Bgr, 1.0, vec![104.0, 117.0, 123.0], vec![1.0]),
             Preset::Unit => (Rgb, 1.0 / 255.0, vec![0.0], vec![1.0]),
+            Preset::Bytes => (Rgb, 1.0, vec![0.0], vec![1.0]),
             Preset::Tf => (Rgb, 1.0 / 127.5, vec![1.0], vec![1.0]),
             Preset::Cifar10 => (Rgb, 1.0 / 255.0, vec![0.4914, 0.4822, 0.4465], vec![0.2470, 0.2435, 0.2616]),
         };
@@ -153,8 +156,13 @@ impl Preprocess {
         })
     }
 
+    /// Whether the first channel is blue.
+    pub fn is_bgr(&self) -> bool {
+        self.channels > 1 && self.order == ChannelOrder::Bgr
+    }
+
     /// The part of a picture that the network sees.
-    fn window(&self, width: u32, height: u32) -> Window {
+    pub fn window(&self, width: u32, height: u32) -> Window {
         let (width, height) = (f64::from(width), f64::from(height));
         if self.crop == Crop::None {
             return Window { x: 0.0, y: 0.0, width, height };
@@ -180,13 +188,34 @@ impl Preprocess {
             let (red, rest) = values.split_at_mut(plane);
             red.swap_with_slice(&mut rest[plane..]);
         }
-        let of = |values: &PerChannel, channel: usize| values[channel.min(values.len() - 1)];
         for (channel, values) in values.chunks_exact_mut(plane).enumerate() {
             let (mean, std) = (of(&self.mean, channel), of(&self.std, channel));
             values.iter_mut().for_each(|v| *v = (*v * self.scale - mean) / std);
         }
         values
     }
+
+    /// The part of a picture that the network sees, in the picture's own resolution or at `size`: planes in 0–255, RGB, and their size.
+    pub fn seen(&self, picture: &RgbImage, size: Option<[usize; 2]>) -> (Vec<f32>, [usize; 2]) {
+        let window = self.window(picture.width(), picture.height());
+        let size = size.unwrap_or([window.height, window.width].map(|extent| (extent.round() as usize).max(1)));
+        (resample(picture, window, size, Filter::Triangle), size)
+    }
+
+    /// What `apply` did to the numbers and the order of channels, undone: planes in 0–255, RGB. Of one plane, the first channel's numbers.
+    pub fn undo(&self, planes: &mut [Vec<f32>]) {
+        for (channel, values) in planes.iter_mut().enumerate() {
+            let (mean, std) = (of(&self.mean, channel), of(&self.std, channel));
+            values.iter_mut().for_each(|v| *v = (*v * std + mean) / self.scale);
+        }
+        if self.order == ChannelOrder::Bgr && planes.len() == 3 {
+            planes.swap(0, 2);
+        }
+    }
+}
+
+fn of(values: &PerChannel, channel: usize) -> f32 {
+    values[channel.min(values.len() - 1)]
 }
 
 #[cfg(test)]
@@ -218,6 +247,17 @@ mod tests {
         close(&pixel(preset(Preset::Caffe), 3), &[30.0 - 104.0, 20.0 - 117.0, 10.0 - 123.0]);
         close(&pixel(preset(Preset::Imagenet), 3), &[-1.946656, -1.685574, -1.281569]);
         close(&pixel(preset(Preset::Cifar10), 3), &[-1.830706, -1.658188, -1.257081]);
+    }
+
+    #[test]
+    fn what_was_done_is_undone() {
+        for name in [Preset::Imagenet, Preset::Caffe, Preset::Unit, Preset::Bytes, Preset::Tf, Preset::Cifar10] {
+            let p = preprocess(preset(name), 3, [1, 1]);
+            let values = p.apply(&RgbImage::from_pixel(1, 1, image::Rgb([10, 20, 30])));
+            let mut planes: Vec<Vec<f32>> = values.chunks(1).map(<[f32]>::to_vec).collect();
+            p.undo(&mut planes);
+            close(&planes.concat(), &[10.0, 20.0, 30.0]);
+        }
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub enum Filter {
     Area,
     /// Bilinear; its support grows with the reduction, as Pillow's does.
     Triangle,
+    /// Bicubic with a = −½; its support grows likewise. Source: R. Keys, "Cubic Convolution Interpolation for Digital Image Processing", 1981.
+    Cubic,
 }
 
 /// A rectangle in the picture's continuous coordinates: pixel `i` covers `i..i + 1`.
@@ -37,10 +39,16 @@ fn taps(start: f64, length: f64, size: usize, extent: usize, filter: Filter) -> 
             (high.min(pixel as f64 + 1.0) - low.max(pixel as f64)).max(0.0)
         }
         Filter::Triangle => (1.0 - ((pixel as f64 + 0.5 - center) / scale.max(1.0)).abs()).max(0.0),
+        Filter::Cubic => match ((pixel as f64 + 0.5 - center) / scale.max(1.0)).abs() {
+            d if d < 1.0 => (1.5 * d - 2.5) * d * d + 1.0,
+            d if d < 2.0 => ((-0.5 * d + 2.5) * d - 4.0) * d + 2.0,
+            _ => 0.0,
+        },
     };
     let support = match filter {
         Filter::Area => scale / 2.0,
         Filter::Triangle => scale.max(1.0),
+        Filter::Cubic => 2.0 * scale.max(1.0),
     };
     let one = |index: usize| {
         let center = start + (index as f64 + 0.5) * scale;
@@ -94,6 +102,21 @@ pub fn resample(picture: &RgbImage, window: Window, [height, width]: [usize; 2],
         }
     }
     planes
+}
+
+/// A plane of numbers `[height, width]` at another size.
+pub fn resize(plane: &[f32], [height, width]: [usize; 2], to: [usize; 2], filter: Filter) -> Vec<f32> {
+    let columns = taps(0.0, width as f64, to[1], width, filter);
+    let rows = taps(0.0, height as f64, to[0], height, filter);
+    let along = |line: &[f32], tap: &Taps| line[tap.first..].iter().zip(&tap.weights).map(|(v, w)| v * w).sum::<f32>();
+    let narrow: Vec<f32> = plane.chunks_exact(width).flat_map(|line| columns.iter().map(move |tap| along(line, tap))).collect();
+    let mut out = vec![0f32; to[0] * to[1]];
+    for (line, tap) in out.chunks_exact_mut(to[1]).zip(&rows) {
+        for (source, weight) in narrow[tap.first * to[1]..].chunks_exact(to[1]).zip(&tap.weights) {
+            line.iter_mut().zip(source).for_each(|(sum, v)| *sum += weight * v);
+        }
+    }
+    out
 }
 
 #[cfg(test)]
@@ -150,5 +173,23 @@ mod tests {
         let window = Window { x: 3.0, y: 1.0, width: 2.0, height: 1.0 };
         assert_eq!(resample(&p, window, [1, 2], Filter::Area)[..2], [13., 14.]);
         assert_eq!(resample(&p, Window { x: 0.0, y: 2.0, width: 1.0, height: 1.0 }, [1, 1], Filter::Area), [20., 30., 40.]);
+    }
+
+    #[test]
+    fn planes_are_resized_along_both_axes() {
+        let plane = [0., 10., 20., 100., 110., 120.];
+        assert_eq!(resize(&plane, [2, 3], [2, 3], Filter::Triangle), plane);
+        assert_eq!(resize(&plane, [2, 3], [1, 3], Filter::Area), [50., 60., 70.]);
+        assert_eq!(resize(&plane, [2, 3], [4, 1], Filter::Triangle).len(), 4);
+        // A cubic passes through its points, and a straight line stays one away from the ends.
+        assert_eq!(resize(&plane, [2, 3], [2, 3], Filter::Cubic), plane);
+        let line: Vec<f32> = (0..8).map(|x| x as f32).collect();
+        let out = resize(&line, [1, 8], [1, 24], Filter::Cubic);
+        for (at, v) in out.iter().enumerate().skip(9).take(6) {
+            assert!((v - ((at as f32 + 0.5) / 3.0 - 0.5)).abs() < 1e-5, "{out:?}");
+        }
+        // A quarter and three quarters of a pixel from a single 1.
+        let out = resize(&[0., 0., 0., 1., 0., 0.], [1, 6], [1, 12], Filter::Cubic);
+        assert!((out[6] - 0.8671875).abs() < 1e-6 && (out[5] - 0.2265625).abs() < 1e-6, "{out:?}");
     }
 }

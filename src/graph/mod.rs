@@ -241,6 +241,23 @@ impl Graph {
         &self.outputs
     }
 
+    /// Makes what a node computes a further output, behind those of the file; nothing where it is an output already.
+    ///
+    /// [`Session::run`](crate::Session::run) then returns it under its name, whatever the optimiser merges around it.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] where no node computes a value of this name.
+    pub fn add_output(&mut self, name: &str) -> Result<()> {
+        let computed = self.nodes.iter().flat_map(|node| &node.outputs).flatten();
+        let Some(&id) = computed.into_iter().find(|id| self.value(**id).name == name) else {
+            return Err(Error::Graph { graph: self.name.clone(), message: format!("no node computes a value `{name}`") });
+        };
+        if !self.outputs.contains(&id) {
+            self.outputs.push(id);
+        }
+        Ok(())
+    }
+
     /// The elements of all weights, each once: what nodes read as constants, and the constants behind what follows from them.
     ///
     /// Not counted are running means and variances, scales and zero points, shapes, axes and indices, and single numbers.

@@ -1,8 +1,10 @@
 //! The subcommands, one a file.
 
 pub mod classify;
+pub mod detect;
 pub mod devices;
 pub mod inspect;
+pub mod look;
 pub mod profile;
 pub mod run;
 pub mod verify;

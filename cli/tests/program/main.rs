@@ -4,4 +4,5 @@ mod bad_input;
 mod classify;
 mod inspect;
 mod networks;
+mod pictures;
 mod support;

@@ -90,6 +90,11 @@ pub struct Printer<'a> {
 }
 
 impl Printer<'_> {
+    /// A class's label, not too long, or its number.
+    pub fn class_name(&self, index: usize, labels: Option<&[String]>) -> String {
+        labels.and_then(|l| l.get(index)).map_or_else(|| format!("class {index}"), |l| shorten(l, 36))
+    }
+
     pub fn answer(
         &self,
         out: &mut dyn Write,
@@ -105,7 +110,7 @@ impl Printer<'_> {
             let ms = Some(time.as_secs_f64() * 1e3);
             return self.object(out, &Answer { file, model: self.model, device: self.device, top: Some(top), ms, error: None });
         }
-        let name = |index: usize| label(index).map_or_else(|| format!("class {index}"), |l| shorten(l, 36));
+        let name = |index: usize| self.class_name(index, labels);
         let width = classes.iter().map(|(index, _)| name(*index).chars().count()).max().unwrap_or(0);
         let (bold, color) = (Style::new().bold(), AnsiColor::Green.on_default());
         writeln!(out, "\n{bold}{file}{bold:#}")?;

@@ -8,6 +8,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use anstyle::Style;
+use image::RgbImage;
 use indicatif::ProgressBar;
 use macula::{DeviceStatistics, Session, Tensor};
 use rayon::prelude::*;
@@ -28,19 +29,24 @@ pub enum Source {
 }
 
 impl Source {
-    fn name(&self) -> String {
+    /// Its name in messages.
+    pub fn name(&self) -> String {
         match self {
             Source::Embedded => "chelsea.png, embedded".into(),
             Source::File(path) => path.display().to_string(),
         }
     }
 
-    fn prepare(&self, preprocess: &Preprocess) -> Result<Vec<f32>, String> {
-        let pixels = match self {
+    /// Its pixels.
+    pub fn pixels(&self) -> Result<RgbImage, String> {
+        match self {
             Source::Embedded => images::decode(EMBEDDED_PICTURE),
             Source::File(path) => images::open(path),
-        };
-        Ok(preprocess.apply(&pixels?))
+        }
+    }
+
+    fn prepare(&self, preprocess: &Preprocess) -> Result<Vec<f32>, String> {
+        Ok(preprocess.apply(&self.pixels()?))
     }
 }
 

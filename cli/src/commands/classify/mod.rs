@@ -11,10 +11,11 @@ use std::time::Instant;
 use anstyle::Style;
 use clap::Args;
 
+use crate::explain::Subject;
 use crate::failure::Failure;
 use crate::model::{DeviceArgs, Model, Scores, device_name};
 use crate::preprocess::{Preprocess, PreprocessArgs, Preset};
-use crate::{images, labels, terminal};
+use crate::{images, labels, pictures, terminal};
 use answers::{Classifier, Printer};
 use job::{Job, Source};
 
@@ -26,7 +27,8 @@ use job::{Job, Source};
 #[command(after_help = "Examples:
   macula classify
   macula classify photo.jpg holiday/ 'more/*.png' --model squeezenet.onnx --labels imagenet.txt --preset caffe
-  macula classify photos/ --batch 32 --json > answers.jsonl")]
+  macula classify photos/ --batch 32 --json > answers.jsonl
+  macula classify photo.jpg --heatmap heat.png")]
 pub struct ClassifyArgs {
     /// Picture files, directories of pictures, and patterns as 'photos/**/*.jpg' [default: an embedded cat]
     pictures: Vec<String>,
@@ -42,6 +44,9 @@ pub struct ClassifyArgs {
     /// How many pictures to run at once, where the network allows it [default: 8]
     #[arg(short, long, value_name = "N", value_parser = parse_count)]
     batch: Option<usize>,
+    /// Where to draw what the network looks at in the picture, of which there is one then; see `macula look`
+    #[arg(long, value_name = "FILE")]
+    heatmap: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
     /// One JSON object a line and picture
@@ -85,6 +90,14 @@ pub fn classify(args: &ClassifyArgs, out: &mut dyn Write) -> Result<ExitCode, Fa
         None => embedded.then(|| labels::CIFAR10.map(str::to_owned).to_vec()),
     };
     let classifier = Classifier { scores: Scores::of(&model.graph), labels, label_file: args.labels.as_deref(), model: &model.name };
+    let heatmap = match (&args.heatmap, &sources[..]) {
+        (None, _) => None,
+        (Some(file), [source]) => {
+            pictures::check_name(file)?;
+            Some((file, source, model.graph.clone()))
+        }
+        (Some(_), many) => return Err(Failure::usage(format!("--heatmap draws on one picture, there are {}", many.len()))),
+    };
     let device = args.device.open()?;
     let device_name = device_name(device.info());
     let start = Instant::now();
@@ -104,6 +117,26 @@ pub fn classify(args: &ClassifyArgs, out: &mut dyn Write) -> Result<ExitCode, Fa
     let done = job.run(&classifier, &printer, &progress, out);
     progress.finish_and_clear();
     let done = done?;
+    if let (Some((file, source, graph)), 0) = (&heatmap, done.failed) {
+        let photo = source.pixels().map_err(|why| Failure::failed(format!("{}: {why}", source.name())))?;
+        let subject = Subject {
+            model: &model.name,
+            graph,
+            input: &input,
+            size,
+            preprocess: &preprocess,
+            photo: &photo,
+            device: &device,
+            options: &args.device,
+            quiet: args.quiet,
+        };
+        let heat = subject.heat(None, None)?;
+        let line = heat.line(&printer.class_name(heat.class, classifier.labels.as_deref()));
+        pictures::save(file, &heat.over(&subject, &line).into())?;
+        if !args.json {
+            writeln!(out, "\n{}: what speaks for {line}, {}", file.display(), heat.method.name())?;
+        }
+    }
     if !args.json {
         done.print_times(out, &job, model.load_time, compile_time, pipelines)?;
     }

@@ -1,4 +1,7 @@
-//! `macula run`: any network on any inputs, `.npy` in and `.npy` out.
+//! `macula run`: any network on any inputs, `.npy` or photos in, `.npy` or pictures out.
+
+mod photo;
+mod picture;
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -13,13 +16,23 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::inputs::{self, DimArgs};
 use crate::model::{DeviceArgs, Model, device_name};
-use crate::{npy, terminal};
+use crate::preprocess::PreprocessArgs;
+use crate::{files, npy, terminal};
+use photo::PhotoArgs;
+use picture::{PictureArgs, Wanted};
 
-/// Run a network on .npy files or on random inputs, and write each output as a .npy file
+/// Run a network on .npy files, photos or random inputs, and write its outputs as .npy files or pictures
+///
+/// Photos are prepared as `macula classify` does, but by --preset unit and without a margin unless asked. Where the network leaves its size
+/// open, it is the photo's, to the nearest multiple of 32.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   macula run model.onnx --input image=x.npy --output results/
-  macula run model.onnx --random 7 --batch 4 --device gpu --json")]
+  macula run model.onnx --random 7 --batch 4 --device gpu --json
+  macula run style.onnx --image-in photo.jpg --preset bytes --image-out painting.png
+  macula run super-resolution.onnx --image-in photo.jpg --image-out large.png --as luma
+  macula run matting.onnx --image-in photo.jpg --channel-order bgr --size 256 --image-out cut.png --as alpha
+  macula run road.onnx --image-in photo.jpg --crop none --image-out drivable_area=road.png --image-out lanes=road.png --as mask")]
 pub struct RunArgs {
     /// The network, an ONNX file
     model: PathBuf,
@@ -29,6 +42,10 @@ pub struct RunArgs {
     /// Where to write each output, as NAME.npy; without it only their statistics are printed
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    photos: PhotoArgs,
+    #[command(flatten)]
+    pictures: PictureArgs,
     /// Fill the inputs not given with random values, the same for the same seed [default seed: 0]
     #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "0", value_parser = inputs::parse_seed)]
     random: Option<u64>,
@@ -39,17 +56,25 @@ pub struct RunArgs {
     /// One JSON object instead of a table
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    preprocess: PreprocessArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     let model = Model::load(Some(&args.model))?;
     let files = inputs::assign(&model.graph, &args.inputs)?;
-    let given = files.into_iter().map(|(name, file)| Ok((name, inputs::read(&file)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let mut given = files.into_iter().map(|(name, file)| Ok((name, inputs::read(&file)?))).collect::<Result<Vec<_>, Failure>>()?;
+    let (photos, tensors): (Vec<_>, Vec<_>) = args.photos.read(&model.graph, &args.dims, &args.preprocess)?.into_iter().unzip();
+    if let Some(twice) = photos.iter().find(|photo| given.iter().any(|(name, _)| *name == photo.input)) {
+        return Err(Failure::usage(format!("input `{}` is given by --input and by --image-in", twice.input)));
+    }
+    given.extend(photos.iter().map(|photo| photo.input.clone()).zip(tensors));
+    let names: Vec<&str> = model.graph.outputs().iter().map(|&id| model.graph.value(id).name.as_str()).collect();
+    let wanted = args.pictures.wanted(&names, photos.first())?;
     let inputs = inputs::complete(&model.graph, given, &args.dims, args.random)?;
     if let Some(directory) = &args.output {
-        std::fs::create_dir_all(directory)
-            .map_err(|e| Failure::failed(format!("{}: cannot be made a directory for outputs: {e}", directory.display())))?;
+        files::make_directory(directory)?;
     }
     let device = args.device.open()?;
     let session = args.device.compile_to_run(&device, model.graph)?;
@@ -62,12 +87,23 @@ pub fn run(args: &RunArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
         Some(directory) => write(directory, &outputs)?,
         None => vec![None; outputs.len()],
     };
+    let pictures = wanted
+        .into_iter()
+        .map(|wanted| args.pictures.write(&wanted, &outputs, photos.first()).map(|size| (wanted, size)))
+        .collect::<Result<Vec<_>, _>>()?;
     if args.json {
         let objects: Vec<Value> = outputs.iter().zip(&files).map(|((name, tensor), file)| as_json(name, tensor, file.as_deref())).collect();
         let ms = elapsed.as_secs_f64() * 1e3;
-        writeln!(out, "{}", json!({ "model": model.name, "device": device_name(device.info()), "ms": ms, "outputs": objects }))?;
+        let mut object = json!({ "model": model.name, "device": device_name(device.info()), "ms": ms, "outputs": objects });
+        if !pictures.is_empty() {
+            object["pictures"] = pictures.iter().map(|(wanted, size)| picture_json(wanted, *size)).collect();
+        }
+        writeln!(out, "{object}")?;
     } else {
         print(out, &outputs, &files, elapsed, &device_name(device.info()))?;
+        for (wanted, [width, height]) in &pictures {
+            writeln!(out, "{}: {width}×{height}, {}", wanted.file.display(), wanted.outputs.join(" and "))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,7 +112,7 @@ fn write(directory: &Path, outputs: &Outputs) -> Result<Vec<Option<PathBuf>>, Fa
     let mut taken = HashSet::new();
     let mut files = vec![];
     for (name, tensor) in outputs.iter() {
-        let stem = file_stem(name);
+        let stem = files::stem(name);
         let numbered = (2..).map(|n| format!("{stem}.{n}"));
         let free = std::iter::once(stem.clone()).chain(numbered).find(|s| taken.insert(s.clone())).unwrap_or(stem.clone());
         let path = directory.join(format!("{free}.npy"));
@@ -84,14 +120,6 @@ fn write(directory: &Path, outputs: &Outputs) -> Result<Vec<Option<PathBuf>>, Fa
         files.push(Some(path));
     }
     Ok(files)
-}
-
-/// A value's name as a file name that every system takes and that stays in its directory.
-fn file_stem(name: &str) -> String {
-    let keep = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.') { c } else { '_' };
-    let stem: String = name.chars().map(keep).take(120).collect();
-    let stem = stem.trim_matches(['_', '.']);
-    if stem.is_empty() { "output".to_owned() } else { stem.to_owned() }
 }
 
 /// What can be said of a tensor in a line.
@@ -132,6 +160,10 @@ fn as_json(name: &str, tensor: &Tensor, file: Option<&Path>) -> Value {
     })
 }
 
+fn picture_json(wanted: &Wanted, [width, height]: [u32; 2]) -> Value {
+    json!({ "file": wanted.file.display().to_string(), "width": width, "height": height, "outputs": wanted.outputs })
+}
+
 fn print(out: &mut dyn Write, outputs: &Outputs, files: &[Option<PathBuf>], elapsed: Duration, device: &str) -> Result<(), Failure> {
     let number = |v: f64| if v.is_finite() { format!("{v:.5}") } else { "–".into() };
     let rows = outputs.iter().zip(files).map(|((name, tensor), file)| {
@@ -146,17 +178,4 @@ fn print(out: &mut dyn Write, outputs: &Outputs, files: &[Option<PathBuf>], elap
     writeln!(out, "{}", terminal::table(&["output", "type", "min", "max", "mean", "not finite", "file"], rows, &[2, 3, 4, 5]))?;
     writeln!(out, "ran in {} on {device}", terminal::time(elapsed))?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_become_files_that_stay_in_their_directory() {
-        assert_eq!(file_stem("/model/Softmax:0"), "model_Softmax_0");
-        assert_eq!(file_stem("../../etc/passwd"), "etc_passwd");
-        assert_eq!(file_stem("日本"), "output");
-        assert_eq!(file_stem("a.b-c"), "a.b-c");
-    }
 }

@@ -1,0 +1,69 @@
+//! Occlusion sensitivity: no more than runs. Source: M. Zeiler, R. Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
+
+use super::{Heat, Method, Subject};
+use crate::failure::Failure;
+
+/// How many squares side by side make the picture's shorter side; they move by half of one.
+const SQUARES: usize = 7;
+
+/// How much less probable the class is with a square in the picture's mean colour, averaged over the squares that hide a place.
+pub fn heat(subject: &Subject<'_>, prepared: &[f32], class: Option<usize>) -> Result<Heat, Failure> {
+    let session = subject.session(&[])?;
+    let (probabilities, _) = subject.run(&session, prepared)?;
+    let class = subject.class(class, &probabilities)?;
+    let [height, width] = subject.size;
+    let squares = squares(subject.size);
+    let means = subject.means(prepared);
+    let hidden = |number: usize| -> Vec<f32> {
+        let [[top, bottom], [left, right]] = squares[number];
+        let mut values = prepared.to_vec();
+        for (channel, plane) in values.chunks_exact_mut(height * width).enumerate() {
+            for line in plane.chunks_exact_mut(width).take(bottom).skip(top) {
+                line[left..right].fill(means[channel]);
+            }
+        }
+        values
+    };
+    let scores = subject.many(&session, squares.len(), class, &hidden)?;
+    let (mut sum, mut count) = (vec![0f32; height * width], vec![0f32; height * width]);
+    for ([[top, bottom], [left, right]], score) in squares.iter().zip(&scores) {
+        for y in *top..*bottom {
+            for at in y * width + left..y * width + right {
+                sum[at] += (probabilities[class] - score) as f32;
+                count[at] += 1.0;
+            }
+        }
+    }
+    sum.iter_mut().zip(&count).for_each(|(sum, count)| *sum /= count.max(1.0));
+    Ok(Heat::new(Method::Occlusion, class, probabilities, sum, subject.size))
+}
+
+/// `[[top, bottom], [left, right]]` of squares that cover the whole picture, moved by half a side.
+fn squares([height, width]: [usize; 2]) -> Vec<[[usize; 2]; 2]> {
+    let side = height.min(width).div_ceil(SQUARES);
+    let along = |extent: usize| -> Vec<[usize; 2]> {
+        let last = extent - side;
+        let starts = (0..last).step_by((side / 2).max(1)).chain([last]);
+        starts.map(|start| [start, start + side]).collect()
+    };
+    let columns = along(width);
+    along(height).into_iter().flat_map(|rows| columns.iter().map(move |columns| [rows, *columns])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_cover_every_place() {
+        for size in [[224, 224], [30, 47], [7, 9], [3, 2], [1, 1]] {
+            let mut covered = vec![0; size[0] * size[1]];
+            for [[top, bottom], [left, right]] in squares(size) {
+                assert_eq!(bottom - top, right - left);
+                (top..bottom).for_each(|y| covered[y * size[1] + left..y * size[1] + right].iter_mut().for_each(|n| *n += 1));
+            }
+            assert!(covered.iter().all(|n| *n > 0), "{size:?}");
+        }
+        assert_eq!(squares([224, 224]).len(), 13 * 13);
+    }
+}
