@@ -28,10 +28,13 @@ const SUBGROUP_TILES: [Tile; 4] = [
 pub(crate) const SUBGROUP_TILE_HEADERS: &[Part] =
     &[SUBGROUP_TILES[0].header, SUBGROUP_TILES[1].header, SUBGROUP_TILES[2].header, SUBGROUP_TILES[3].header];
 
-/// The lanes of `shared/lane_weights.wgsl`.
+/// Register tiles of a subgroup whose lanes share their loads.
+pub(crate) const LANE_TILE: Part = part!("shared/lane_tile.wgsl");
+
+/// The lanes of `shared/lane_tile.wgsl`.
 pub(crate) const SUBGROUP: u32 = 8;
 
-/// The steps of the inner dimension that `shared/lane_weights.wgsl` has in registers.
+/// The steps of the inner dimension that `shared/lane_tile.wgsl` has in registers.
 pub(crate) const SUBGROUP_DEPTH: usize = 4;
 
 /// The headers of all tiles, for a kernel's table.

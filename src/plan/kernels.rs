@@ -42,6 +42,8 @@ pub static KERNELS: &[&Kernel] = &[
     &det::DET,
     &fused::ELEMENTWISE,
     &matmul::DIRECT,
+    &matmul::SUBGROUP_ELEMENTS,
+    &matmul::SUBGROUP_VECTORS,
     &matmul::TILED,
     &matmul::VECTOR,
     &movement::GATHER,

@@ -3,7 +3,7 @@
 use super::kernels::{BINDINGS, HAS_BIAS, POINTWISE};
 use super::lower::Lowerer;
 use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
-use crate::ops::tile::{SUBGROUP, SUBGROUP_DEPTH, SUBGROUP_TILE_HEADERS, SubgroupTiles, Tile};
+use crate::ops::tile::{LANE_TILE, SUBGROUP, SUBGROUP_DEPTH, SUBGROUP_TILE_HEADERS, SubgroupTiles, Tile};
 use crate::plan::{Access, Arg, FLOAT_ELEMENT, Kernel, Lowering, Packing, Part, params, part};
 use crate::tensor::Tensor;
 
@@ -21,7 +21,7 @@ params! {
 pub(crate) static POINTWISE_SUBGROUP: Kernel = Kernel {
     name: "conv2d_pointwise_subgroup",
     body: part!("conv2d_pointwise_subgroup.wgsl"),
-    parts: &[LANE_WEIGHTS],
+    parts: &[LANE_TILE, LANE_WEIGHTS],
     types: &[FLOAT_ELEMENT],
     tiles: SUBGROUP_TILE_HEADERS,
     overrides: &[HAS_BIAS],
@@ -57,7 +57,7 @@ params! {
 pub(crate) static IMPLICIT_GEMM_SUBGROUP: Kernel = Kernel {
     name: "conv2d_implicit_gemm_subgroup",
     body: part!("conv2d_implicit_gemm_subgroup.wgsl"),
-    parts: &[LANE_WEIGHTS],
+    parts: &[LANE_TILE, LANE_WEIGHTS],
     types: &[FLOAT_ELEMENT],
     tiles: SUBGROUP_TILE_HEADERS,
     overrides: &[HAS_BIAS],
@@ -86,7 +86,7 @@ params! {
 pub(crate) static SAME_SUBGROUP: Kernel = Kernel {
     name: "conv2d_same_subgroup",
     body: part!("conv2d_same_subgroup.wgsl"),
-    parts: &[LANE_WEIGHTS],
+    parts: &[LANE_TILE, LANE_WEIGHTS],
     types: &[FLOAT_ELEMENT],
     tiles: SUBGROUP_TILE_HEADERS,
     overrides: &[HAS_BIAS],
