@@ -22,7 +22,7 @@ impl Chooser<'_> {
             Ok(None) => (Ok(None), vec![]),
             Ok(Some(mut fitting)) => {
                 let kernels: Vec<_> = fitting.iter().map(Lowering::kernel).collect();
-                let preferred = self.kernel.and_then(|k| kernels.iter().position(|l| *l == k));
+                let preferred = self.kernel.and_then(|name| fitting.iter().position(|lowering| lowering.is_named(name)));
                 (Ok(Some(fitting.swap_remove(preferred.unwrap_or(0)))), kernels)
             }
         }

@@ -16,7 +16,8 @@ use crate::tensor::Tensor;
 pub struct LowerOptions {
     /// Refuse to place a node on the CPU for want of a kernel.
     pub strict: bool,
-    /// Prefer this kernel wherever it can serve, and run it as it is: its copies are made, and it does not work in place.
+    /// Prefer the kernel of this name, or the variants that begin so, wherever it can serve, and run it as it is: its copies are made, and it
+    /// does not work in place.
     pub kernel: Option<String>,
     /// Whether values share buffers, lie in others and take the place of others. Otherwise each has a buffer of its own.
     pub reuse_memory: bool,
@@ -189,7 +190,7 @@ impl Lowerer<'_> {
         let mut chosen = vec![];
         for node in graph.nodes() {
             let (lowered, kernels) = chooser.choose(node);
-            let asked = |lowering: &Lowering| self.options.kernel.as_deref() == Some(lowering.kernel());
+            let asked = |lowering: &Lowering| self.options.kernel.as_deref().is_some_and(|name| lowering.is_named(name));
             self.fixed.push(matches!(&lowered, Ok(Some(lowering)) if asked(lowering)));
             chosen.push(lowered);
             self.kernels.push(kernels);

@@ -103,6 +103,13 @@ impl Lowering {
         self
     }
 
+    /// Whether `name` is its kernel's, or what the variants of its dispatches begin with: `conv2d_pointwise_tiled f32 block_64x64x16`.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        let variants = || self.dispatches.iter().map(|d| d.variant.to_string()).collect::<Vec<_>>().join(" + ");
+        self.kernel() == name
+            || name.contains(' ') && variants().strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    }
+
     /// The name of the kernel that does the main work: that of the last dispatch.
     pub fn kernel(&self) -> &'static str {
         self.dispatches.last().map_or("", |d| d.variant.kernel.name)

@@ -10,7 +10,8 @@ use crate::optimize::Pass;
 pub struct CompileOptions {
     /// Refuse a network of which a node has no GPU kernel.
     pub strict: bool,
-    /// Prefer the kernel of this name wherever it can serve.
+    /// Prefer the kernel of this name wherever it can serve, or the one whose variants, as a plan shows them, begin so:
+    /// `conv2d_pointwise_tiled f32 block_64x64x16` names a tile as well.
     pub kernel: Option<String>,
     /// Passes of the optimiser to leave out.
     pub without: BTreeSet<Pass>,

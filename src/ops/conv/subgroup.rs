@@ -144,7 +144,7 @@ impl Lowerer {
             groups: c.groups as u32,
         };
         let variant = self.variant(&SAME_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
-        let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), self.taps(), Arg::Output(0)];
+        let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), self.taps(SUBGROUP_DEPTH), Arg::Output(0)];
         Some(Lowering::single(variant, &params, bindings, self.tile_workgroups(&tiles, tile)))
     }
 
@@ -191,21 +191,22 @@ impl Lowerer {
             groups: c.groups as u32,
         };
         let variant = self.variant(&IMPLICIT_GEMM_SUBGROUP, Some(tile.header), vec![self.has_bias()]);
-        let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), self.taps(), Arg::Output(0)];
+        let bindings = vec![self.x(), self.tiled_weight(tile), self.bias(), self.taps(SUBGROUP_DEPTH), Arg::Output(0)];
         let mut workgroups = self.tile_workgroups(&tiles, tile);
         workgroups[2] = workgroups[2].saturating_mul(out_depth);
         Lowering::single(variant, &params, bindings, workgroups)
     }
 
-    /// The offset in an image's group of each element of the window, and its slice, row and column from the window's first.
-    fn taps(&self) -> Arg {
+    /// The offset in an image's group of each element of the window, and its slice, row and column from the window's first; padded to a
+    /// multiple with ones that are outside.
+    pub(super) fn taps(&self, multiple: usize) -> Arg {
         let c = &self.convolution;
         let place = &c.place;
         let [_, height, width] = place.input;
         let [depth, rows, columns] = place.kernel;
         let taps = c.in_channels * place.taps();
         let volume: usize = place.input.iter().product();
-        let mut table = Vec::with_capacity(4 * taps.next_multiple_of(SUBGROUP_DEPTH));
+        let mut table = Vec::with_capacity(4 * taps.next_multiple_of(multiple));
         for k in 0..taps {
             let channel = k / (depth * rows * columns);
             let [z, y, x] =
@@ -213,7 +214,7 @@ impl Lowerer {
             let offset = channel * volume + (z * height + y) * width + x;
             table.extend([offset, z, y, x].map(|n| n as u32));
         }
-        for _ in taps..taps.next_multiple_of(SUBGROUP_DEPTH) {
+        for _ in taps..taps.next_multiple_of(multiple) {
             table.extend([0, OUTSIDE, 0, 0]);
         }
         Arg::Table(Tensor::vector(table))

@@ -2,7 +2,7 @@
 
 use crate::ops::fused::ELEMENT_EPILOGUE;
 use crate::ops::tile::{ROLLED, TILE_HEADERS, TILE_ROWS, WORKGROUPS};
-use crate::plan::{ANY_ELEMENT, Access, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
+use crate::plan::{ANY_ELEMENT, Access, Elem, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
 
 /// `batch_offset`
 pub(super) const BATCH: Part = part!("shared/batch.wgsl");
@@ -40,6 +40,7 @@ pub(crate) static TILED: Kernel = Kernel {
     parts: &[BATCH, TILE_ROWS],
     types: &[ANY_ELEMENT],
     tiles: TILE_HEADERS,
+    too_large: &[(Elem::I64, TILE_HEADERS[0])],
     overrides: &[HAS_C, ROLLED, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: RowParams::LAYOUT,
     bindings: BINDINGS,

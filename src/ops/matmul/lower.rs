@@ -231,6 +231,8 @@ impl Lowerer<'_> {
         let tile = match self.software() {
             true => Tile::for_rows(p.rows.min(8)),
             false if columns.vectors() <= workgroup as usize => Tile::for_rows(1),
+            // Sixteen rows of 64-bit integers are more than registers hold.
+            false if self.elem == Elem::I64 => Tile::for_rows(p.rows.min(8)),
             false => Tile::for_rows(p.rows),
         };
         let variant =
