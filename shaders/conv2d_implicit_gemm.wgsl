@@ -103,18 +103,18 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let in_y = first_y[v] + tap_y * params.dilation_y;
             let in_x = first_x[v] + tap_x * params.dilation_x;
             inside[v] = (in_y < vec4<u32>(params.in_height)) & (in_x < vec4<u32>(params.in_width));
-            source[v] = map * params.in_channels * volume + in_z * plane
-                + select(vec4<u32>(0u), in_y * params.in_width + in_x, inside[v]);
+            source[v] = select(vec4<u32>(0u), in_y * params.in_width + in_x, inside[v]);
         }
         var weight = (group * params.in_channels * taps + tap) * params.weight_vectors + row / 4u;
+        var offset = map * params.in_channels * volume + in_z * plane;
         for (var c = 0u; c < params.in_channels; c++) {
             var pixels: array<Accumulator4, TILE_VECTORS>;
             for (var v = 0u; v < TILE_VECTORS; v++) {
-                let at = source[v];
+                let at = source[v] + offset;
                 let values = Accumulator4(Element4(x[at.x], x[at.y], x[at.z], x[at.w]));
                 pixels[v] = select(Accumulator4(0), values, inside[v]);
-                source[v] += volume;
             }
+            offset += volume;
             for (var r = 0u; r < TILE_ROWS; r += 4u) {
                 let channels = Accumulator4(w[weight + r / 4u]);
                 for (var v = 0u; v < TILE_VECTORS; v++) {

@@ -42,17 +42,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read_write> y: array<Element>;
 @group(0) @binding(6) var<storage, read> held: array<Element>;
 
-/// The four elements from the `shift`th of eight on.
-fn shifted(low: Accumulator4, high: Accumulator4, shift: u32) -> Accumulator4 {
-    let two = (shift & 2u) != 0u;
-    let a = select(low.x, low.z, two);
-    let b = select(low.y, low.w, two);
-    let c = select(low.z, high.x, two);
-    let d = select(low.w, high.y, two);
-    let e = select(high.x, high.z, two);
-    return select(Accumulator4(a, b, c, d), Accumulator4(b, c, d, e), (shift & 1u) != 0u);
-}
-
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let row = workgroup.x * TILE_ROWS;

@@ -80,7 +80,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         zero_points[r] = vec4<i32>(q[m.x].z, q[m.y].z, q[m.z].z, q[m.w].z);
     }
 
-    var sum: array<vec4<i32>, TILE_ROWS * TILE_VECTORS>;
+    var sum: array<array<vec4<i32>, TILE_VECTORS>, TILE_ROWS>;
     for (var tap = 0u; tap < taps; tap++) {
         let in_z = out_z * params.stride_z + tap / window * params.dilation_z - params.front;
         if in_z >= params.in_depth {
@@ -106,10 +106,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
                 let at = weights[r / 4u] + c * taps + tap;
                 let channels = vec4<i32>(w[at.x], w[at.y], w[at.z], w[at.w]) - zero_points[r / 4u];
                 for (var v = 0u; v < TILE_VECTORS; v++) {
-                    sum[r * TILE_VECTORS + v] += channels.x * pixels[v];
-                    sum[(r + 1u) * TILE_VECTORS + v] += channels.y * pixels[v];
-                    sum[(r + 2u) * TILE_VECTORS + v] += channels.z * pixels[v];
-                    sum[(r + 3u) * TILE_VECTORS + v] += channels.w * pixels[v];
+                    sum[r][v] += channels.x * pixels[v];
+                    sum[r + 1u][v] += channels.y * pixels[v];
+                    sum[r + 2u][v] += channels.z * pixels[v];
+                    sum[r + 3u][v] += channels.w * pixels[v];
                 }
             }
         }
@@ -128,7 +128,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         let target_row = ((map * params.out_channels + m) * params.out_depth + out_z) * params.out_pixels;
         for (var v = 0u; v < TILE_VECTORS; v++) {
-            var value = sum[r * TILE_VECTORS + v] + bias;
+            var value = sum[r][v] + bias;
             if REQUANTIZE != 0u {
                 value = requantize(value, channel, params.lowest, params.highest);
             }

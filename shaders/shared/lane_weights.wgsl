@@ -1,24 +1,14 @@
-// A register tile of TILE_ROWS rows by TILE_VECTORS vectors, and its weights, spread over the lanes of a subgroup of eight.
+// The weights of a register tile of lane_tile.wgsl, spread over the lanes of its subgroup.
 //
-// Weights: DEPTH steps of the inner dimension by TILE_ROWS rows, step by step, four neighbouring rows to a vector and one vector to a lane,
-// in as many loads as that takes.
-// Software drivers unroll a loop over a whole array, of at most 32 elements, and keep such arrays in registers: so the rows of a tile come
-// in quads. What comes after the sums goes through one copy of the code for all rows, because these drivers compile slowly: a row by a
-// number that the compiler does not know is found by `tile_quad` and `quad_row`.
+// DEPTH steps of the inner dimension by TILE_ROWS rows, step by step, four neighbouring rows to a vector and one vector to a lane, in as
+// many loads as that takes.
 
-const SUBGROUP: u32 = 8u;
-const DEPTH: u32 = 4u;
-const QUADS: u32 = TILE_ROWS / 4u;
 const WEIGHT_LOADS: u32 = DEPTH * QUADS / SUBGROUP;
 const BIAS_LOADS: u32 = TILE_ROWS / SUBGROUP;
-const_assert QUADS * 4u == TILE_ROWS;
 const_assert BIAS_LOADS * SUBGROUP == TILE_ROWS;
 const_assert WEIGHT_LOADS * SUBGROUP == DEPTH * QUADS;
 
 alias Weights = array<Accumulator4, WEIGHT_LOADS>;
-alias Pixels = array<array<Accumulator4, TILE_VECTORS>, DEPTH>;
-alias Tile = array<array<array<Accumulator4, TILE_VECTORS>, 4>, QUADS>;
-alias Quad = array<Accumulator4, 4>;
 
 /// Where the weights of a group's tile of rows begin.
 fn weight_run(group: u32, tile: u32, rows: u32, inner: u32) -> u32 {
@@ -72,19 +62,4 @@ fn multiply_add(sum: ptr<function, Tile>, weights: ptr<function, Weights>, pixel
             }
         }
     }
-}
-
-/// Four rows of vector v.
-fn tile_quad(tile: ptr<function, Tile>, quad: u32, v: u32) -> Quad {
-    var rows: Quad;
-    for (var q = 0u; q < QUADS; q++) {
-        for (var r = 0u; r < 4u; r++) {
-            rows[r] = select(rows[r], (*tile)[q][r][v], q == quad);
-        }
-    }
-    return rows;
-}
-
-fn quad_row(quad: Quad, row: u32) -> Accumulator4 {
-    return select(select(quad[0], quad[1], row == 1u), select(quad[2], quad[3], row == 3u), row >= 2u);
 }

@@ -190,6 +190,8 @@ pub struct Kernel {
     pub types: &'static [TypeRole],
     /// Tile headers to choose from; empty where the kernel has none.
     pub tiles: &'static [Part],
+    /// Tile headers that a type is too large for.
+    pub too_large: &'static [(Elem, Part)],
     /// The overrides.
     pub overrides: &'static [Override],
     /// Overrides that do not depend on each other nor on the rest, after those of `overrides`: the tests have every value of each, but not
@@ -233,6 +235,7 @@ impl Kernel {
         parts: &[],
         types: &[],
         tiles: &[],
+        too_large: &[],
         overrides: &[],
         independent: &[],
         params: ParamsLayout { size: 0, fields: &[] },

@@ -58,6 +58,24 @@ pub enum Packing {
         /// What their number is padded to a multiple of.
         multiple: usize,
     },
+    /// Neighbouring columns of `groups` matrices of `[rows, columns]`, cut into panels of `width` columns, the last one zero-padded:
+    /// `[groups, ⌈count / width⌉, rows, width]`, so that a kernel with so many columns reads one long run.
+    Panels {
+        /// Number of matrices.
+        groups: usize,
+        /// Rows of each.
+        rows: usize,
+        /// Columns of each.
+        columns: usize,
+        /// Whether the constant has the matrices' transposes.
+        transposed: bool,
+        /// The first column.
+        first: usize,
+        /// How many there are.
+        count: usize,
+        /// Columns of a panel.
+        width: usize,
+    },
     /// Rows of `columns` eight-bit integers, four signed bytes to a `u32`, the first one lowest, the unsigned ones less 128; each
     /// row zero-padded to sixteen bytes and followed by sixteen that begin with the sum of its bytes, in `i32`.
     Bytes {
@@ -96,6 +114,7 @@ impl Packing {
             Packing::Tiles { rows, tile, .. } => elements / rows.max(1) * rows.next_multiple_of(tile),
             Packing::PaddedRows { columns, multiple } => elements / columns.max(1) * columns.next_multiple_of(multiple),
             Packing::Columns { rows, count, multiple, .. } => rows * count.next_multiple_of(multiple),
+            Packing::Panels { groups, rows, count, width, .. } => groups * rows * count.next_multiple_of(width),
             Packing::Bytes { columns } => elements / columns.max(1) * (4 * columns.div_ceil(16) + 4),
             Packing::Winograd { outputs, rows, columns, tile } => winograd::planes(outputs) * columns * rows.next_multiple_of(tile),
         }
@@ -158,6 +177,22 @@ impl Packing {
                         }
                     }
                     Tensor::of([rows, padded], out)
+                })
+            }
+            Packing::Panels { groups, rows, columns, transposed, first, count, width } => {
+                let panels = count.div_ceil(width);
+                let (row_stride, column_stride) = if transposed { (1, rows) } else { (columns, 1) };
+                for_each_dtype!(tensor.data_ref(), values => {
+                    let mut out = vec![Default::default(); groups * panels * rows * width];
+                    // Panel by panel, row by row: what is written lies side by side.
+                    for (at, run) in out.chunks_exact_mut(width).enumerate() {
+                        let (matrix, row) = (at / rows / panels * rows * columns, at % rows);
+                        let from = at / rows % panels * width;
+                        for (column, value) in run.iter_mut().enumerate().take(count - from) {
+                            *value = values[matrix + row * row_stride + (first + from + column) * column_stride];
+                        }
+                    }
+                    Tensor::of([groups, panels, rows, width], out)
                 })
             }
             Packing::Bytes { columns } => {
@@ -237,6 +272,18 @@ mod tests {
         assert_eq!(cut(2, 5, false).apply(&w), Tensor::new([2, 4], vec![2, 3, 4, 0, 7, 8, 9, 0]).unwrap());
         let w = w.reshape([5, 2]).unwrap();
         assert_eq!(cut(2, 5, true).apply(&w), Tensor::new([2, 4], vec![3, 5, 7, 0, 4, 6, 8, 0]).unwrap());
+    }
+
+    #[test]
+    fn panels_are_cut_out_of_matrices_or_their_transposes() {
+        let w = Tensor::new([2, 2, 4], (1..=16).collect::<Vec<i32>>()).unwrap();
+        let cut = |rows, columns, transposed| Packing::Panels { groups: 2, rows, columns, transposed, first: 1, count: 3, width: 2 };
+        let packed = cut(2, 4, false).apply(&w);
+        assert_eq!(packed.shape().dims(), [2, 2, 2, 2]);
+        assert_eq!(cut(2, 4, false).elements(16), 16);
+        assert_eq!(packed.data::<i32>().unwrap(), [2, 3, 6, 7, 4, 0, 8, 0, 10, 11, 14, 15, 12, 0, 16, 0]);
+        let w = w.reshape([2, 4, 2]).unwrap();
+        assert_eq!(cut(2, 4, true).apply(&w).data::<i32>().unwrap(), [3, 5, 4, 6, 7, 0, 8, 0, 11, 13, 12, 14, 15, 0, 16, 0]);
     }
 
     #[test]

@@ -51,6 +51,11 @@ impl Variant {
         self.kernel.override_names().into_iter().zip(values.map(f64::from)).collect()
     }
 
+    /// Whether no type is too large for the tile.
+    fn tile_fits(&self) -> bool {
+        !self.kernel.too_large.iter().any(|(elem, tile)| self.types.contains(elem) && self.tile == Some(*tile))
+    }
+
     /// Whether the kernel declares this combination, so that the shader tests cover it.
     pub fn is_declared(&self) -> bool {
         self.types.len() == self.kernel.types.len()
@@ -59,6 +64,7 @@ impl Variant {
             && self.overrides.iter().zip(self.kernel.overrides.iter().chain(self.kernel.independent)).all(|(v, o)| o.values.contains(v))
             && self.tile.is_none() == self.kernel.tiles.is_empty()
             && self.tile.is_none_or(|t| self.kernel.tiles.contains(&t))
+            && self.tile_fits()
             && self.epilogue.iter().zip(&EPILOGUE).all(|(v, o)| if self.kernel.has_epilogue() { o.values.contains(v) } else { *v == 0 })
             && (self.kernel.in_place.is_some() || !self.in_place)
     }
@@ -123,6 +129,7 @@ impl Kernel {
         }
         if !self.tiles.is_empty() {
             variants = product(&variants, self.tiles, |v, &tile| v.tile = Some(tile));
+            variants.retain(Variant::tile_fits);
         }
         for o in self.overrides {
             variants = product(&variants, o.values, |v, &value| v.overrides.push(value));

@@ -12,6 +12,7 @@ mod constant;
 mod conv;
 mod conv_integer;
 mod conv_properties;
+mod conv_tiled;
 mod conv_transpose;
 mod cumsum;
 mod deform_conv;

@@ -163,11 +163,47 @@ fn factors_that_are_activations() {
 }
 
 #[test]
+fn tiles_that_subgroups_share() {
+    // Rows, columns and steps around the tiles and their vectors; one matrix, batches of both, one on the right for all on the left.
+    for [m, k, n] in [[33, 64, 35], [65, 30, 64], [17, 7, 130], [70, 12, 61], [8, 5, 29], [9, 8, 257]] {
+        check_both(&[m, k], &[k, n]);
+        check_both(&[2, 3, m, k], &[3, k, n]);
+        check_both(&[2, m, k], &[k, n]);
+        check_both(&[m, k], &[2, k, n]);
+    }
+    // Large enough for the tallest tiles.
+    for [m, k, n] in [[197, 192, 1000], [331, 129, 811], [200, 1030, 166]] {
+        check_both(&[m, k], &[k, n]);
+    }
+}
+
+#[test]
+fn linear_layers_of_many_rows() {
+    for (m, k, n) in [(6, 12, 24), (19, 37, 50), (40, 64, 36), (35, 20, 33)] {
+        for dtype in [DType::F32, DType::F16] {
+            let tensor = |seed, shape: &[usize]| to_dtype(&random(seed, shape, -1.0..1.0), dtype);
+            for (transpose_b, b) in [(true, [n, k]), (false, [k, n])] {
+                let op = Gemm { alpha: 0.5, beta: 2.0, transpose_b, ..Gemm::default() };
+                for c in [&[n][..], &[m, 1], &[m, n]] {
+                    case(op).runtime(tensor(1, &[m, k])).constant(tensor(2, &b)).constant(tensor(3, c)).check();
+                    case(op).runtime(tensor(1, &[m, k])).runtime(tensor(2, &b)).runtime(tensor(3, c)).check();
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn nan_and_infinities_stay_in_their_rows_and_columns() {
-    for n in [4, 5, 12] {
-        let (mut a, mut b) = (random(1, [5, 6], -1.0..1.0), random(2, [6, n], -1.0..1.0));
-        a.data_mut::<f32>().unwrap()[8] = f32::NAN;
-        b.data_mut::<f32>().unwrap()[3] = f32::INFINITY;
+    // Also behind the last step of an inner axis that does not fill its vectors: the next row's elements, and the next matrix's.
+    for (k, n) in [(6, 4), (6, 5), (6, 12), (7, 8), (5, 9), (9, 34)] {
+        let (mut a, mut b) = (random(1, [2, 5, k], -1.0..1.0), random(2, [2, k, n], -1.0..1.0));
+        for (at, x) in [(k + 2, f32::NAN), (5 * k, f32::INFINITY)] {
+            a.data_mut::<f32>().unwrap()[at] = x;
+        }
+        for (at, x) in [(3, f32::INFINITY), (k * n, f32::NAN)] {
+            b.data_mut::<f32>().unwrap()[at] = x;
+        }
         case(MatMul).runtime(a.clone()).runtime(b.clone()).check();
         case(MatMul).runtime(a).constant(b).check();
     }

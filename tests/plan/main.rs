@@ -11,6 +11,7 @@ mod memory;
 mod networks;
 mod random;
 mod spoiled;
+mod tiles;
 mod views;
 
 use macula::ops::{MaxPool, Padding, Spatial, Unary, Window};

@@ -162,6 +162,21 @@ impl Case {
         self.check();
     }
 
+    /// Each of the variants with these beginnings serves the node and agrees with the reference.
+    #[track_caller]
+    pub fn check_variants(self, variants: impl IntoIterator<Item = String>) {
+        let expected = self.expected();
+        for variant in variants {
+            assert!(self.offers(&variant), "{} is not served by {variant}", self.describe());
+            self.compare(gpu(), CompileOptions::new().kernel(&variant), &variant, &expected);
+        }
+    }
+
+    /// Whether a variant with this beginning serves the node.
+    pub fn offers(&self, variant: &str) -> bool {
+        matches!(&self.plan_with(CompileOptions::new().kernel(variant)).placed[..], [placed @ Placed::Gpu(_)] if placed.to_string().starts_with(variant))
+    }
+
     /// As [`Case::check`], but a software device may leave the node to the CPU: it ends long loops.
     #[track_caller]
     pub fn check_where_loops_may_be_long(self) {
@@ -246,7 +261,12 @@ impl Case {
 
     #[track_caller]
     fn plan(&self) -> std::sync::Arc<Plan> {
-        let session = gpu().compile(self.graph().unwrap()).unwrap_or_else(|error| panic!("{}: {error}", self.describe()));
+        self.plan_with(CompileOptions::new())
+    }
+
+    #[track_caller]
+    fn plan_with(&self, options: CompileOptions) -> std::sync::Arc<Plan> {
+        let session = gpu().compile_with(self.graph().unwrap(), options).unwrap_or_else(|error| panic!("{}: {error}", self.describe()));
         let mut plans = session.plans_for(&self.named()).unwrap_or_else(|error| panic!("{}: {error}", self.describe()));
         assert_eq!(plans.len(), 1, "{}: one node is one stage", self.describe());
         plans.remove(0)

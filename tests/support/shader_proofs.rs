@@ -34,6 +34,7 @@ fn sound() -> Kernel {
         parts: &[],
         types: &[TypeRole { role: "Element", allowed: &[Elem::F32, Elem::F16, Elem::I64] }],
         tiles: &[],
+        too_large: &[],
         overrides: &[Override { name: "SCALE", values: &[1, 2] }, Override { name: "WORKGROUP_SIZE", values: &[64] }],
         params: ParamsLayout {
             size: 24,

@@ -2,10 +2,14 @@
 
 use super::depthwise;
 use super::kernels::{DIRECT, DirectParams, IMPLICIT_GEMM, ImplicitGemmParams, POINTWISE, PointwiseParams};
+use super::tiled::Costed;
 use super::{Conv, Convolution, winograd};
 use crate::ops::matmul::{Factor, Product, lower_product};
 use crate::ops::tile::{Tile, workgroup_size};
 use crate::plan::{Arg, Elem, Kernel, LowerContext, Lowered, Lowering, Packing, Part, Variant, WORKGROUP_SIZE, workgroups_1d};
+
+/// How often the least cost a way may cost to be worth a try.
+const MOST_COST: usize = 4;
 
 /// Every way to compute the convolution on this device, best first.
 pub(super) fn lower(op: &Conv, context: &LowerContext<'_>) -> Lowered {
@@ -71,15 +75,22 @@ pub(super) struct Operands {
     pub bias: Option<usize>,
 }
 
+/// In the order of their costs, without those that cost several times the least.
+fn cheapest_first(mut costed: Vec<Costed>) -> impl Iterator<Item = Lowering> {
+    costed.sort_by_key(|(cost, _)| *cost);
+    let least = costed.first().map_or(0, |(cost, _)| *cost);
+    costed.into_iter().take_while(move |(cost, _)| *cost <= least.saturating_mul(MOST_COST)).map(|(_, lowering)| lowering)
+}
+
 /// A convolution whose every extent a shader can reach.
 pub(super) struct Lowerer {
     pub convolution: Convolution,
     pub operands: Operands,
-    elem: Elem,
+    pub elem: Elem,
     constant_weight: bool,
     pub software: bool,
     pub max_workgroups: u32,
-    outputs: usize,
+    pub outputs: usize,
 }
 
 impl Lowerer {
@@ -100,8 +111,8 @@ impl Lowerer {
     pub(super) fn candidates(&self, context: &LowerContext<'_>) -> Vec<Lowering> {
         let c = &self.convolution;
         let place = &c.place;
-        let flat = place.input[0] == 1 && place.kernel[0] == 1 && place.output[0] == 1;
-        let mut all = vec![];
+        let flat = place.input[0] == 1 && place.kernel[0] == 1 && place.output[0] == 1 && place.before[0] == 0;
+        let (mut all, mut behind) = (vec![], vec![]);
         let depthwise = flat && c.in_channels == 1;
         let [depth, height, width] = place.kernel;
         let loops = |iterations: usize| context.capabilities.check_iterations(iterations).is_ok();
@@ -113,16 +124,26 @@ impl Lowerer {
         if self.constant_weight && loops(place.taps() * (1 + c.in_channels)) {
             let unit = place.kernel == [1; 3] && place.stride == [1; 3] && place.input == place.output;
             let pointwise = unit && place.output_elements().is_multiple_of(4);
-            let (best, other_tiles) = if self.software { self.subgroup_ways(pointwise) } else { Default::default() };
-            all.extend(best);
-            all.extend(pointwise.then(|| self.pointwise()));
-            all.push(self.implicit_gemm());
-            let (mut winograd, best) = winograd::lower(c, &self.operands.x, self.operands.w, &self.bias(), context);
-            let others = winograd.split_off(winograd.len().min(1));
-            let at = if best { 0 } else { all.len() };
-            all.splice(at..at, winograd);
-            all.extend(others);
-            all.extend(other_tiles);
+            let registers = pointwise.then(|| self.pointwise()).into_iter().chain([self.implicit_gemm()]);
+            let registers: Vec<_> = registers.map(|lowering| (self.register_cost(), lowering)).collect();
+            // Inside a turn of a block are loops that a software device may count as well.
+            let mut costed = if flat && loops(10 * place.taps() * c.in_channels) { self.tiled(pointwise) } else { vec![] };
+            let (x, w, bias) = (&self.operands.x, self.operands.w, self.bias());
+            costed.extend(winograd::blocked(c, x, w, &bias, context));
+            if self.software {
+                let (best, other_tiles) = self.subgroup_ways(pointwise);
+                all.extend(best);
+                all.extend(registers.into_iter().map(|(_, lowering)| lowering));
+                let (mut winograd, best) = winograd::lower(c, x, w, &bias, context);
+                let others = winograd.split_off(winograd.len().min(1));
+                let at = if best { 0 } else { all.len() };
+                all.splice(at..at, winograd);
+                behind.extend(others);
+                behind.extend(other_tiles);
+                behind.extend(cheapest_first(costed));
+            } else {
+                all.extend(cheapest_first(registers.into_iter().chain(costed).collect()));
+            }
         }
         if depthwise && !few_sharers {
             all.extend(depthwise::lowerings(self));
@@ -130,11 +151,12 @@ impl Lowerer {
         if loops(c.in_channels * (1 + depth * (1 + height * (1 + width)))) {
             all.extend(self.direct());
         }
+        all.extend(behind);
         all
     }
 
     /// The tile for a group's output channels.
-    fn tile(&self) -> &'static Tile {
+    pub(super) fn tile(&self) -> &'static Tile {
         Tile::for_rows(self.convolution.out_channels)
     }
 

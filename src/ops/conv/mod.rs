@@ -7,6 +7,7 @@ mod kernels;
 mod lower;
 mod packed;
 mod subgroup;
+mod tiled;
 mod transpose;
 mod winograd;
 
@@ -20,6 +21,7 @@ pub(crate) use kernels::{
     TRANSPOSE_TILED,
 };
 pub(crate) use subgroup::{IMPLICIT_GEMM_SUBGROUP, POINTWISE_SUBGROUP, SAME_SUBGROUP};
+pub(crate) use tiled::{IMPLICIT_GEMM_FOLDED, IMPLICIT_GEMM_TILED, POINTWISE_TILED, SLICE_SUM};
 pub use transpose::ConvTranspose;
 pub(crate) use winograd::{WINOGRAD_INPUT, WINOGRAD_OUTPUT, WINOGRAD_OUTPUT_VECTORS};
 

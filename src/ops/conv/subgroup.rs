@@ -3,7 +3,7 @@
 use super::kernels::{BINDINGS, HAS_BIAS, POINTWISE};
 use super::lower::Lowerer;
 use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
-use crate::ops::tile::{SUBGROUP, SUBGROUP_DEPTH, SUBGROUP_TILE_HEADERS, SubgroupTiles, Tile};
+use crate::ops::tile::{LANE_TILE, SUBGROUP, SUBGROUP_DEPTH, SUBGROUP_TILE_HEADERS, SubgroupTiles, Tile};
 use crate::plan::{Access, Arg, FLOAT_ELEMENT, Kernel, Lowering, Packing, Part, params, part};
 use crate::tensor::Tensor;
 
@@ -21,7 +21,7 @@ params! {
 pub(crate) static POINTWISE_SUBGROUP: Kernel = Kernel {
     name: "conv2d_pointwise_subgroup",
     body: part!("conv2d_pointwise_subgroup.wgsl"),
-    parts: &[LANE_WEIGHTS],
+    parts: &[LANE_TILE, LANE_WEIGHTS],
     types: &[FLOAT_ELEMENT],
     tiles: SUBGROUP_TILE_HEADERS,
     overrides: &[HAS_BIAS],
@@ -57,7 +57,7 @@ params! {
 pub(crate) static IMPLICIT_GEMM_SUBGROUP: Kernel = Kernel {
     name: "conv2d_implicit_gemm_subgroup",
     body: part!("conv2d_implicit_gemm_subgroup.wgsl"),
-    parts: &[LANE_WEIGHTS],
+    parts: &[LANE_TILE, LANE_WEIGHTS],
     types: &[FLOAT_ELEMENT],
     tiles: SUBGROUP_TILE_HEADERS,
     overrides: &[HAS_BIAS],
@@ -86,7 +86,7 @@ params! {
 pub(crate) static SAME_SUBGROUP: Kernel = Kernel {
     name: "conv2d_same_subgroup",
     body: part!("conv2d_same_subgroup.wgsl"),
-    parts: &[LANE_WEIGHTS],
+    parts: &[LANE_TILE, LANE_WEIGHTS],
     types: &[FLOAT_ELEMENT],
     tiles: SUBGROUP_TILE_HEADERS,
     overrides: &[HAS_BIAS],
@@ -124,7 +124,7 @@ impl Lowerer {
 
     /// Every kernel that serves on a software device, the best first, each with the tile that a rule takes; and with other tiles.
     pub(super) fn subgroup_ways(&self, pointwise: bool) -> (Vec<Lowering>, Vec<Lowering>) {
-        let taps = self.taps();
+        let taps = self.taps(SUBGROUP_DEPTH);
         let all = [pointwise.then(|| self.pointwise_subgroup()), self.same_subgroup(&taps), Some(self.implicit_gemm_subgroup(&taps))];
         let (mut best, mut others) = (vec![], vec![]);
         for mut tiles in all.into_iter().flatten().map(Vec::into_iter) {
@@ -215,15 +215,16 @@ impl Lowerer {
         tiles.ranked().into_iter().map(lowering).collect()
     }
 
-    /// The offset in an image's group of each element of the window, and its slice, row and column from the window's first.
-    fn taps(&self) -> Arg {
+    /// The offset in an image's group of each element of the window, and its slice, row and column from the window's first; padded to a
+    /// multiple with ones that are outside.
+    pub(super) fn taps(&self, multiple: usize) -> Arg {
         let c = &self.convolution;
         let place = &c.place;
         let [_, height, width] = place.input;
         let [depth, rows, columns] = place.kernel;
         let taps = c.in_channels * place.taps();
         let volume: usize = place.input.iter().product();
-        let mut table = Vec::with_capacity(4 * taps.next_multiple_of(SUBGROUP_DEPTH));
+        let mut table = Vec::with_capacity(4 * taps.next_multiple_of(multiple));
         for k in 0..taps {
             let channel = k / (depth * rows * columns);
             let [z, y, x] =
@@ -231,7 +232,7 @@ impl Lowerer {
             let offset = channel * volume + (z * height + y) * width + x;
             table.extend([offset, z, y, x].map(|n| n as u32));
         }
-        for _ in taps..taps.next_multiple_of(SUBGROUP_DEPTH) {
+        for _ in taps..taps.next_multiple_of(multiple) {
             table.extend([0, OUTSIDE, 0, 0]);
         }
         Arg::Table(Tensor::vector(table))

@@ -3,8 +3,9 @@
 use super::Convolution;
 use super::kernels::{POINTWISE, PointwiseParams};
 use super::subgroup::{POINTWISE_SUBGROUP, PointwiseSubgroupParams};
+use super::tiled::{Costed, POINTWISE_TILED, PointwiseTiledParams};
 use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
-use crate::ops::tile::{ROLLED, SUBGROUP, SubgroupTiles, Tile, WORKGROUPS, workgroup_size};
+use crate::ops::tile::{Block, BlockedProduct, ROLLED, SUBGROUP, SubgroupTiles, Tile, WORKGROUPS, workgroup_size};
 use crate::plan::{Access, Arg, Dispatch, Elem, Kernel, LowerContext, Lowering, Override, Packing, Part, TypeRole, Variant, params, part};
 
 /// Storing tiles in half precision loses more than the operator's tolerance.
@@ -125,18 +126,27 @@ impl Tiling {
     }
 }
 
-/// Winograd's algorithm for a convolution in `f32` of `x` with the node's constant input `w`, where it can be: its ways, the best first, and
-/// whether that is the best of all.
+/// Winograd's algorithm for a convolution in `f32` of `x` with the node's constant input `w`, where a software device can have it: its ways,
+/// the best first, and whether that is the best of all.
 pub(super) fn lower(c: &Convolution, x: &Arg, w: usize, bias: &Arg, context: &LowerContext<'_>) -> (Vec<Lowering>, bool) {
-    if context.elem(context.outputs[0].dtype) != Ok(Elem::F32) {
-        return (vec![], false);
-    }
-    let software = context.capabilities.software;
-    let device = if software && context.capabilities.subgroup == SUBGROUP { Device::Subgroups } else { Device::Other { software } };
-    let mut passes: Vec<Pass<'_>> = tilings(c).filter_map(|tiling| Pass::new(c, tiling, device, context)).collect();
+    let kind = if context.capabilities.subgroup == SUBGROUP { Products::Subgroups } else { Products::Registers };
+    let mut passes = passes(c, kind, context);
     passes.sort_by_key(Pass::cost);
-    let best = passes.first().is_some_and(|pass| pass.cost() < direct_cost(c, device));
+    let best = passes.first().is_some_and(|pass| pass.cost() < direct_cost(c, kind));
     (passes.iter().map(|pass| pass.lowering(x, w, bias)).collect(), best)
+}
+
+/// The same for GPUs, each way with its cost.
+pub(super) fn blocked(c: &Convolution, x: &Arg, w: usize, bias: &Arg, context: &LowerContext<'_>) -> Vec<Costed> {
+    let passes = passes(c, Products::Blocks, context);
+    passes.iter().map(|pass| (pass.cost(), pass.lowering(x, w, bias))).collect()
+}
+
+fn passes<'a>(c: &'a Convolution, kind: Products, context: &LowerContext<'_>) -> Vec<Pass<'a>> {
+    if context.elem(context.outputs[0].dtype) != Ok(Elem::F32) {
+        return vec![];
+    }
+    tilings(c).filter_map(|tiling| Pass::new(c, tiling, kind, context)).collect()
 }
 
 /// The products of a plane: `[M, C] × [C, tiles]`, or `[tiles, C] × [C, M]`.
@@ -146,22 +156,25 @@ fn products_of(c: &Convolution, tiling: Tiling, vectors: usize) -> SubgroupTiles
     SubgroupTiles { rows, columns, steps: tiling.planes() * c.in_channels, lent: 0, vector_cost: SubgroupTiles::VECTOR }
 }
 
+/// The same on a GPU.
+fn blocked_products(c: &Convolution, tiling: Tiling, vectors: usize) -> BlockedProduct {
+    let SubgroupTiles { rows, columns, .. } = products_of(c, tiling, vectors);
+    BlockedProduct { rows, columns, products: tiling.planes(), runs: 1, run: c.in_channels }
+}
+
 /// What transforming a plane's vector of tiles costs, in multiply-adds of the products: it is loaded once and stored once.
 const TRANSFORM: usize = 20;
 
-/// What a direct convolution costs, in multiply-adds of vectors in the products.
-fn direct_cost(c: &Convolution, device: Device) -> usize {
+/// What a direct convolution costs a software device, in multiply-adds of vectors in the products.
+fn direct_cost(c: &Convolution, kind: Products) -> usize {
     let pixels = c.place.output_elements();
-    let cost = match device {
-        Device::Subgroups => {
-            let (rows, steps) = (c.out_channels, 9 * c.in_channels);
-            let tiles = SubgroupTiles { rows, columns: pixels, steps, lent: 4, vector_cost: SubgroupTiles::SHIFTED };
-            tiles.cost(tiles.best(), steps) * SUBGROUP as usize / SubgroupTiles::PRODUCT
-        }
-        Device::Other { software } => {
-            let tile = Tile::for_rows(c.out_channels);
-            whole(tile, c.out_channels, pixels.div_ceil(4), workgroup_size(software)) * 9 * c.in_channels
-        }
+    let cost = if kind == Products::Subgroups {
+        let (rows, steps) = (c.out_channels, 9 * c.in_channels);
+        let tiles = SubgroupTiles { rows, columns: pixels, steps, lent: 4, vector_cost: SubgroupTiles::SHIFTED };
+        tiles.cost(tiles.best(), steps) * SUBGROUP as usize / SubgroupTiles::PRODUCT
+    } else {
+        let tile = Tile::for_rows(c.out_channels);
+        whole(tile, c.out_channels, pixels.div_ceil(4), workgroup_size(true)) * 9 * c.in_channels
     };
     c.batch * cost
 }
@@ -173,20 +186,32 @@ fn whole(tile: &Tile, rows: usize, vectors: usize, workgroup: u32) -> usize {
 
 /// Which kernel computes the products.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Device {
+enum Products {
     /// `conv2d_pointwise_subgroup`.
     Subgroups,
-    /// `conv2d_pointwise`.
-    Other { software: bool },
+    /// `conv2d_pointwise`, on a software device.
+    Registers,
+    /// `conv2d_pointwise_tiled`, on a GPU.
+    Blocks,
+}
+
+/// A tile of the products.
+#[derive(Clone, Copy)]
+struct ProductTile {
+    header: Part,
+    rows: usize,
+    columns: usize,
 }
 
 /// Everything that the dispatches have in common.
 struct Pass<'a> {
     c: &'a Convolution,
     tiling: Tiling,
-    /// Of the products.
-    tile: &'static Tile,
-    device: Device,
+    kind: Products,
+    tile: ProductTile,
+    /// What the products of a band cost, in the unit of their kind.
+    products_cost: usize,
+    software: bool,
     /// Rows of tiles that are computed together, of all images.
     band: usize,
     /// Vectors from a channel of the transformed input to the next.
@@ -194,41 +219,60 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(c: &'a Convolution, tiling: Tiling, device: Device, context: &LowerContext<'_>) -> Option<Self> {
+    fn new(c: &'a Convolution, tiling: Tiling, kind: Products, context: &LowerContext<'_>) -> Option<Self> {
         let rows = c.batch * tiling.rows;
         let channels = c.in_channels.max(c.out_channels.next_multiple_of(4));
         // A band's rows may be padded to the rows of a tile of the products.
         let row_bytes = (16 * tiling.planes() * channels) as u64 * tiling.row_vectors as u64;
+        let tallest = if kind == Products::Blocks { Block::TALLEST } else { Tile::TALLEST };
         let limit = BAND.min(context.capabilities.max_binding);
-        let most = (limit.checked_sub((16 * Tile::TALLEST / 4 * tiling.planes() * channels) as u64)? / row_bytes) as usize;
+        let most = (limit.checked_sub((16 * tallest / 4 * tiling.planes() * channels) as u64)? / row_bytes) as usize;
         if most == 0 || tiling.channels_inner && most < rows {
             return None;
         }
         let band = rows.div_ceil(rows.div_ceil(most));
         let vectors = band * tiling.row_vectors;
         let products = products_of(c, tiling, vectors);
-        let tile = match device {
+        let lanes = 4 * if kind == Products::Subgroups { SUBGROUP } else { workgroup_size(true) } as usize;
+        let of_registers = |tile: &Tile, cost: usize| {
+            (ProductTile { header: tile.header, rows: tile.rows, columns: tile.vectors * lanes }, tiling.planes() * cost)
+        };
+        let shared = |tile: &Tile| products.cost(tile, c.in_channels) * SUBGROUP as usize / SubgroupTiles::PRODUCT;
+        let (tile, products_cost) = match kind {
             // Tiles of the transformed input are runs of their own, which the transform does not write: there may be one.
-            Device::Subgroups if tiling.channels_inner => products.single()?,
-            Device::Subgroups => products.best(),
-            Device::Other { .. } => Tile::for_rows(products.rows),
+            Products::Subgroups => {
+                let tile = if tiling.channels_inner { products.single()? } else { products.best() };
+                of_registers(tile, shared(tile))
+            }
+            Products::Registers => {
+                let tile = Tile::for_rows(products.rows);
+                of_registers(tile, c.in_channels * whole(tile, products.rows, products.columns / 4, workgroup_size(true)))
+            }
+            Products::Blocks => {
+                let products = blocked_products(c, tiling, vectors);
+                let block = products.best();
+                (ProductTile { header: block.header, rows: block.rows, columns: block.columns }, products.cost(block, 1))
+            }
         };
         let pitch = if tiling.channels_inner { (4 * vectors).next_multiple_of(tile.rows) / 4 } else { vectors };
-        context.capabilities.check_iterations(1 + c.in_channels).ok()?;
-        Some(Self { c, tiling, tile, device, band, pitch })
+        // Inside a turn of a block are loops that a software device may count as well.
+        let iterations = if kind == Products::Blocks { 10 * c.in_channels } else { 1 + c.in_channels };
+        context.capabilities.check_iterations(iterations).ok()?;
+        Some(Self { c, tiling, kind, tile, products_cost, software: context.capabilities.software, band, pitch })
     }
 
-    /// Multiply-adds of vectors in the products, and what the transforms cost.
+    /// What products and transforms cost: vectors of multiply-adds on a software device, else as [`BlockedProduct`] counts.
     fn cost(&self) -> usize {
-        let vectors = self.band * self.tiling.row_vectors;
-        let tiles = products_of(self.c, self.tiling, vectors);
-        let products = match self.device {
-            Device::Subgroups => tiles.cost(self.tile, self.c.in_channels) * SUBGROUP as usize / SubgroupTiles::PRODUCT,
-            Device::Other { .. } => self.c.in_channels * whole(self.tile, tiles.rows, tiles.columns / 4, self.workgroup()),
+        let (c, vectors) = (self.c, self.band * self.tiling.row_vectors);
+        let transforms = match self.kind {
+            Products::Blocks => {
+                let each = |channels: usize| BlockedProduct::following(channels * vectors, 2 * self.tiling.planes());
+                each(c.in_channels) + each(c.out_channels)
+            }
+            _ => self.tiling.planes() * TRANSFORM * (c.in_channels + c.out_channels) * vectors,
         };
-        let bands = (self.c.batch * self.tiling.rows).div_ceil(self.band);
-        let transforms = TRANSFORM * (self.c.in_channels + self.c.out_channels) * vectors;
-        bands * self.tiling.planes() * (products + transforms)
+        let bands = (c.batch * self.tiling.rows).div_ceil(self.band);
+        bands.saturating_mul(self.products_cost.saturating_add(transforms))
     }
 
     fn lowering(&self, x: &Arg, w: usize, bias: &Arg) -> Lowering {
@@ -252,12 +296,8 @@ impl<'a> Pass<'a> {
         self.c.out_channels.div_ceil(4)
     }
 
-    fn software(&self) -> bool {
-        self.device != Device::Other { software: false }
-    }
-
     fn workgroup(&self) -> u32 {
-        workgroup_size(self.software())
+        workgroup_size(self.kind != Products::Blocks)
     }
 
     /// The tiles of `vectors` vectors, from row `first` on, transformed into scratch 0.
@@ -291,31 +331,36 @@ impl<'a> Pass<'a> {
             |tile| Arg::Packed(w, Packing::Winograd { outputs: self.tiling.outputs, rows: c.out_channels, columns: c.in_channels, tile });
         let padded = c.out_channels.next_multiple_of(tile.rows);
         let products = products_of(c, self.tiling, vectors);
-        let (pixels, weight, weight_vectors) = match (self.tiling.channels_inner, self.device) {
+        let (pixels, weight, weight_vectors) = match (self.tiling.channels_inner, self.kind) {
             (true, _) => (packed(products.columns), Arg::Scratch(0), self.pitch),
-            (false, Device::Subgroups) => (Arg::Scratch(0), packed(tile.rows), padded / 4),
-            (false, Device::Other { .. }) => (Arg::Scratch(0), packed(padded), padded / 4),
+            (false, Products::Subgroups) => (Arg::Scratch(0), packed(tile.rows), padded / 4),
+            (false, _) => (Arg::Scratch(0), packed(padded), padded / 4),
         };
         let planes = self.tiling.planes();
         let [in_channels, out_channels, groups, vectors, weight_vectors] =
             [c.in_channels, products.rows, planes, products.columns / 4, weight_vectors].map(|n| n as u32);
-        let (variant, params) = match self.device {
-            Device::Subgroups => {
+        let rolled = u32::from(self.software);
+        let (kernel, overrides, params) = match self.kind {
+            Products::Subgroups => {
                 let params = PointwiseSubgroupParams { in_channels, out_channels, groups, vectors };
-                (Variant::new(&POINTWISE_SUBGROUP, vec![Elem::F32], Some(tile.header), vec![0]), bytemuck::bytes_of(&params).to_vec())
+                (&POINTWISE_SUBGROUP, vec![0], bytemuck::bytes_of(&params).to_vec())
             }
-            Device::Other { software } => {
+            Products::Registers => {
                 let params = PointwiseParams { in_channels, out_channels, groups, vectors, weight_vectors };
-                let overrides = vec![0, software.into(), self.workgroup()];
-                (Variant::new(&POINTWISE, vec![Elem::F32], Some(tile.header), overrides), bytemuck::bytes_of(&params).to_vec())
+                (&POINTWISE, vec![0, rolled, self.workgroup()], bytemuck::bytes_of(&params).to_vec())
+            }
+            Products::Blocks => {
+                let (columns, slices, slice_channels) = (vectors, 1, in_channels);
+                let params =
+                    PointwiseTiledParams { in_channels, out_channels, groups, vectors, columns, weight_vectors, slices, slice_channels };
+                (&POINTWISE_TILED, vec![0, rolled], bytemuck::bytes_of(&params).to_vec())
             }
         };
-        let columns = 4 * self.workgroup() as usize * tile.vectors;
         Dispatch {
-            variant,
+            variant: Variant::new(kernel, vec![Elem::F32], Some(tile.header), overrides),
             params,
             bindings: vec![pixels, weight, Arg::Unused, Arg::Scratch(1)],
-            workgroups: [products.rows.div_ceil(tile.rows), products.columns.div_ceil(columns), planes].map(|n| n as u32),
+            workgroups: [products.rows.div_ceil(tile.rows), products.columns.div_ceil(tile.columns), planes].map(|n| n as u32),
         }
     }
 
@@ -339,9 +384,9 @@ impl<'a> Pass<'a> {
         };
         let has_bias = u32::from(*bias != Arg::Unused);
         let variant = match out_width.is_multiple_of(4) && !self.tiling.channels_inner {
-            true => self.variant(&WINOGRAD_OUTPUT_VECTORS, vec![has_bias, self.software().into(), self.workgroup()]),
+            true => self.variant(&WINOGRAD_OUTPUT_VECTORS, vec![has_bias, self.software.into(), self.workgroup()]),
             false => {
-                self.variant(&WINOGRAD_OUTPUT, vec![self.tiling.channels_inner.into(), has_bias, self.software().into(), self.workgroup()])
+                self.variant(&WINOGRAD_OUTPUT, vec![self.tiling.channels_inner.into(), has_bias, self.software.into(), self.workgroup()])
             }
         };
         Dispatch {

@@ -15,6 +15,9 @@ pub(crate) const ELEMENT_EPILOGUE: &[Part] = &[ACTIVATION, FINISH, part!("shared
 /// The epilogue of a kernel that stores vectors.
 pub(crate) const VECTOR_EPILOGUE: &[Part] = &[ACTIVATION, FINISH, part!("shared/held_vectors.wgsl")];
 
+/// The epilogue of a kernel that stores vectors of columns, where a column is a channel.
+pub(crate) const COLUMN_EPILOGUE: &[Part] = &[ACTIVATION, FINISH, part!("shared/held_vectors.wgsl"), part!("shared/held_columns.wgsl")];
+
 /// `COMBINE` of `shared/epilogue.wgsl`.
 const ADD: u32 = 1;
 const MULTIPLY: u32 = 2;

@@ -5,7 +5,7 @@ mod elementwise;
 mod epilogue;
 
 pub(crate) use elementwise::ELEMENTWISE;
-pub(crate) use epilogue::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
+pub(crate) use epilogue::{COLUMN_EPILOGUE, ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
 
 use std::fmt;
 

@@ -2,13 +2,13 @@
 
 use crate::ops::fused::ELEMENT_EPILOGUE;
 use crate::ops::tile::{ROLLED, TILE_HEADERS, TILE_ROWS, WORKGROUPS};
-use crate::plan::{ANY_ELEMENT, Access, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
+use crate::plan::{ANY_ELEMENT, Access, Elem, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
 
 /// `batch_offset`
-const BATCH: Part = part!("shared/batch.wgsl");
+pub(super) const BATCH: Part = part!("shared/batch.wgsl");
 
 const HAS_C: Override = Override { name: "HAS_C", values: &[0, 1] };
-const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
+pub(super) const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
 
 /// Vectors of columns and slices of the inner axis in a workgroup of the vector kernel: `[COLUMNS, SLICES]`.
 pub(super) const SOFTWARE_SLICES: [u32; 2] = [8, 1];
@@ -40,6 +40,7 @@ pub(crate) static TILED: Kernel = Kernel {
     parts: &[BATCH, TILE_ROWS],
     types: &[ANY_ELEMENT],
     tiles: TILE_HEADERS,
+    too_large: &[(Elem::I64, TILE_HEADERS[0])],
     overrides: &[HAS_C, ROLLED, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
     params: RowParams::LAYOUT,
     bindings: BINDINGS,

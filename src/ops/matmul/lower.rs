@@ -69,21 +69,21 @@ fn last_four(values: &[i64], fill: u32) -> Option<[u32; 4]> {
 }
 
 /// A product with its batch on four axes, every number checked to fit.
-struct Lowerer<'a> {
-    product: Product,
-    elem: Elem,
-    batch: [u32; 4],
-    a_batch: [u32; 4],
-    b_batch: [u32; 4],
-    constant_b: bool,
-    context: &'a LowerContext<'a>,
+pub(super) struct Lowerer<'a> {
+    pub product: Product,
+    pub elem: Elem,
+    pub batch: [u32; 4],
+    pub a_batch: [u32; 4],
+    pub b_batch: [u32; 4],
+    pub constant_b: bool,
+    pub context: &'a LowerContext<'a>,
 }
 
-/// Neighbouring columns of `B` in rows of vectors of four: what one dispatch reads.
-struct Columns {
-    b: Arg,
-    first: usize,
-    count: usize,
+/// Neighbouring columns of `B`: what one dispatch reads.
+pub(super) struct Columns {
+    pub b: Arg,
+    pub first: usize,
+    pub count: usize,
 }
 
 impl Columns {
@@ -110,6 +110,11 @@ impl Lowerer<'_> {
             all.insert(tiled, lowering(&|columns| self.tiled(columns)));
         } else {
             all.extend(self.tiled_copy());
+        }
+        if software && let Some(lowering) = self.subgroup() {
+            // The lowest tile has more rows than few.
+            let at = if p.rows <= FEW_ROWS { all.len() } else { 0 };
+            all.insert(at, lowering);
         }
         if let Some(lowering) = self.direct() {
             // Vectors of four columns are mostly padding where there is but one; a copy of `B` pays where many rows share it.
@@ -211,11 +216,11 @@ impl Lowerer<'_> {
         }
     }
 
-    fn bindings(&self, b: Arg) -> Vec<Arg> {
+    pub(super) fn bindings(&self, b: Arg) -> Vec<Arg> {
         vec![Arg::Input(0), b, if self.product.c.is_some() { Arg::Input(2) } else { Arg::Unused }, Arg::Output(0)]
     }
 
-    fn batches(&self) -> usize {
+    pub(super) fn batches(&self) -> usize {
         self.batch.iter().map(|&n| n as usize).product()
     }
 
@@ -226,6 +231,8 @@ impl Lowerer<'_> {
         let tile = match self.software() {
             true => Tile::for_rows(p.rows.min(8)),
             false if columns.vectors() <= workgroup as usize => Tile::for_rows(1),
+            // Sixteen rows of 64-bit integers are more than registers hold.
+            false if self.elem == Elem::I64 => Tile::for_rows(p.rows.min(8)),
             false => Tile::for_rows(p.rows),
         };
         let variant =

@@ -3,10 +3,12 @@
 mod kernels;
 mod lower;
 mod quantized;
+mod subgroup;
 
 pub(crate) use kernels::{DIRECT, TILED, VECTOR};
 pub(crate) use lower::lower_product;
 pub use quantized::{MatMulInteger, QLinearMatMul};
+pub(crate) use subgroup::{SUBGROUP_ELEMENTS, SUBGROUP_VECTORS};
 
 use crate::error::OpError;
 use crate::graph::TensorType;
