@@ -74,6 +74,7 @@ PEERS = {
     "torch": Python(("cpu",), file="model.pt", dynamic="model.pt", package="torchvision", program="run_torch.py"),
     "wonnx": Rust(("gpu",), file="inferred.onnx", dynamic=None, crate="wonnx"),
     "rten": Rust(("cpu",), crate="rten"),
+    "tract": Rust(("cpu",), crate="tract"),
 }
 
 
@@ -138,7 +139,7 @@ def versions(peers):
                 lock = HERE / crate / "Cargo.lock"
                 locked = tomllib.loads((lock if lock.exists() else HERE / "Cargo.lock").read_text())["package"]
                 crates = {package["name"]: package["version"] for package in locked}
-                found[name] = crates[crate]
+                found[name] = crates.get(crate) or crates[f"{crate}-onnx"]
             case Python(environment=folder, package=package):
                 code = f"import importlib.metadata as m; print(m.version({package!r}))"
                 found[name] = run(folder / "bin/python", "-c", code, capture_output=True, text=True).stdout.strip()
