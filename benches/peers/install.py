@@ -42,7 +42,7 @@ class Python(Peer):
     program: str = ""
     environment: Path = TARGET / "venv"
 
-    def install(self):
+    def install(self, models):
         pip(environment(self.environment), self.package, "numpy")
 
     def command(self):
@@ -55,9 +55,10 @@ class Rust(Peer):
 
     crate: str = ""
 
-    def install(self):
+    def install(self, models):
         build = ["cargo", "build", "--release", "--manifest-path", HERE / self.crate / "Cargo.toml"]
-        run(*build, env=os.environ | {"CARGO_TARGET_DIR": str(TARGET / "rust")})
+        given = {"CARGO_TARGET_DIR": str(TARGET / "rust"), "PEER_MODELS": str(MODELS), "PEER_NAMES": ",".join(models)}
+        run(*build, env=os.environ | given)
 
     def command(self):
         return [TARGET / "rust/release" / f"peer-{self.crate}"]
@@ -72,6 +73,7 @@ PEERS = {
         ("gpu",), needs_mesa=True, package="onnxruntime-webgpu", program="run_onnxruntime.py", environment=TARGET / "webgpu"
     ),
     "torch": Python(("cpu",), file="model.pt", dynamic="model.pt", package="torchvision", program="run_torch.py"),
+    "burn": Rust(("gpu",), dynamic=None, crate="burn"),
     "wonnx": Rust(("gpu",), file="inferred.onnx", dynamic=None, crate="wonnx"),
     "rten": Rust(("cpu",), crate="rten"),
     "tract": Rust(("cpu",), crate="tract"),

@@ -38,7 +38,7 @@ def main():
     os.environ.update(install.driver(options.mesa) if options.mesa else {})
     peers = ready(["macula", *options.peers], options)
     if not options.as_is:
-        install.PEERS["onnxruntime"].install()
+        install.PEERS["onnxruntime"].install([])
         install.models(options.models)
     name, results = None, {}
     for model in options.models:
@@ -84,7 +84,7 @@ def ready(names, options):
     for name in names:
         try:
             if not options.as_is:
-                install.PEERS[name].install()
+                install.PEERS[name].install(options.models)
             peers[name] = install.PEERS[name].command()
         except subprocess.CalledProcessError as error:
             peers[name] = Failure(f"cannot be installed: {error.cmd[0]} ended with status {error.returncode}")
