@@ -42,7 +42,7 @@ class Python(Peer):
     program: str = ""
     environment: Path = TARGET / "venv"
 
-    def install(self, models):
+    def install(self):
         pip(environment(self.environment), self.package, "numpy")
 
     def command(self):
@@ -55,10 +55,10 @@ class Rust(Peer):
 
     crate: str = ""
 
-    def install(self, models):
+    def install(self):
         build = ["cargo", "build", "--release", "--manifest-path", HERE / self.crate / "Cargo.toml"]
-        given = {"CARGO_TARGET_DIR": str(TARGET / "rust"), "PEER_MODELS": str(MODELS), "PEER_NAMES": ",".join(models)}
-        run(*build, env=os.environ | given)
+        # burn is built with the models.
+        run(*build, env=os.environ | {"CARGO_TARGET_DIR": str(TARGET / "rust"), "PEER_MODELS": str(MODELS)})
 
     def command(self):
         return [TARGET / "rust/release" / f"peer-{self.crate}"]

@@ -36,10 +36,10 @@ PAUSE_S = 0.05
 def main():
     options = arguments()
     os.environ.update(install.driver(options.mesa) if options.mesa else {})
-    peers = ready(["macula", *options.peers], options)
     if not options.as_is:
-        install.PEERS["onnxruntime"].install([])
+        install.PEERS["onnxruntime"].install()
         install.models(options.models)
+    peers = ready(["macula", *options.peers], options)
     name, results = None, {}
     for model in options.models:
         print(model, file=sys.stderr)
@@ -84,7 +84,7 @@ def ready(names, options):
     for name in names:
         try:
             if not options.as_is:
-                install.PEERS[name].install(options.models)
+                install.PEERS[name].install()
             peers[name] = install.PEERS[name].command()
         except subprocess.CalledProcessError as error:
             peers[name] = Failure(f"cannot be installed: {error.cmd[0]} ended with status {error.returncode}")

@@ -36,7 +36,7 @@ def main():
     parser.add_argument("--as-is", action="store_true", help="install nothing: all was installed by an earlier call")
     options = parser.parse_args()
     if not options.as_is:
-        install.PEERS[options.engine].install([MODEL])
+        install.PEERS[options.engine].install()
         install.models([MODEL])
         install.pip(install.TARGET / "venv/bin/python", "matplotlib")
     batches, device = measure([(batch, 224) for batch in BATCHES], options)

@@ -1,4 +1,4 @@
-//! Imports the models of PEER_NAMES below PEER_MODELS as burn's code. One that burn does not import is left out, with the reason as a warning.
+//! Imports the models below PEER_MODELS, `NAME/model.onnx`, as burn's code. One that burn does not import is left out, with a warning.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -6,16 +6,18 @@ use std::path::Path;
 use burn_onnx::ModelGen;
 
 fn main() {
-    let variable = |name| {
-        println!("cargo:rerun-if-env-changed={name}");
-        std::env::var(name).unwrap_or_default()
-    };
-    let (folder, names, out) = (variable("PEER_MODELS"), variable("PEER_NAMES"), variable("OUT_DIR"));
+    println!("cargo:rerun-if-env-changed=PEER_MODELS");
+    let (folder, out) = (std::env::var("PEER_MODELS"), std::env::var("OUT_DIR").unwrap());
+    let mut names = Vec::new();
+    if let Ok(folder) = &folder {
+        println!("cargo:rerun-if-changed={folder}");
+        names.extend(std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()));
+    }
+    names.sort();
     let (mut modules, mut arms) = (String::new(), String::new());
-    for name in names.split(',').filter(|name| !name.is_empty()) {
-        let file = Path::new(&folder).join(name).join("model.onnx").to_string_lossy().into_owned();
-        println!("cargo:rerun-if-changed={file}");
-        let import = || ModelGen::new().input(&file).out_dir(name).run_from_script();
+    for name in names {
+        let file = Path::new(folder.as_ref().unwrap()).join(&name).join("model.onnx").to_string_lossy().into_owned();
+        let import = || ModelGen::new().input(&file).out_dir(&name).run_from_script();
         if std::panic::catch_unwind(import).is_err() {
             println!("cargo:warning=burn does not import {name}");
             continue;
