@@ -20,6 +20,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let image = TensorData::new(job.input.clone(), job.shape);
     job.serve("wgpu", || {
         let output = network(Tensor::from_data(image.clone(), &device)).into_data();
-        Ok(output.to_vec::<f32>().map_err(|error| format!("{error:?}"))?)
+        Ok(output.try_into_vec::<f32>().map_err(|error| format!("{error:?}"))?)
     })
 }
