@@ -57,7 +57,8 @@ class Rust(Peer):
 
     def install(self):
         build = ["cargo", "build", "--release", "--manifest-path", HERE / self.crate / "Cargo.toml"]
-        run(*build, env=os.environ | {"CARGO_TARGET_DIR": str(TARGET / "rust")})
+        # burn is built with the models.
+        run(*build, env=os.environ | {"CARGO_TARGET_DIR": str(TARGET / "rust"), "PEER_MODELS": str(MODELS)})
 
     def command(self):
         return [TARGET / "rust/release" / f"peer-{self.crate}"]
@@ -72,8 +73,10 @@ PEERS = {
         ("gpu",), needs_mesa=True, package="onnxruntime-webgpu", program="run_onnxruntime.py", environment=TARGET / "webgpu"
     ),
     "torch": Python(("cpu",), file="model.pt", dynamic="model.pt", package="torchvision", program="run_torch.py"),
+    "burn": Rust(("gpu",), dynamic=None, crate="burn"),
     "wonnx": Rust(("gpu",), file="inferred.onnx", dynamic=None, crate="wonnx"),
     "rten": Rust(("cpu",), crate="rten"),
+    "tract": Rust(("cpu",), crate="tract"),
 }
 
 
@@ -138,7 +141,7 @@ def versions(peers):
                 lock = HERE / crate / "Cargo.lock"
                 locked = tomllib.loads((lock if lock.exists() else HERE / "Cargo.lock").read_text())["package"]
                 crates = {package["name"]: package["version"] for package in locked}
-                found[name] = crates[crate]
+                found[name] = crates.get(crate) or crates[f"{crate}-onnx"]
             case Python(environment=folder, package=package):
                 code = f"import importlib.metadata as m; print(m.version({package!r}))"
                 found[name] = run(folder / "bin/python", "-c", code, capture_output=True, text=True).stdout.strip()

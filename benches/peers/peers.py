@@ -36,17 +36,18 @@ PAUSE_S = 0.05
 def main():
     options = arguments()
     os.environ.update(install.driver(options.mesa) if options.mesa else {})
-    peers = ready(["macula", *options.peers], options)
     if not options.as_is:
         install.PEERS["onnxruntime"].install()
         install.models(options.models)
+    peers = ready(["macula", *options.peers], options)
     name, results = None, {}
     for model in options.models:
         print(model, file=sys.stderr)
         results[model] = measure(model, peers, options)
         name = name or results[model]["macula"].get("device")
     about = {"device": name or options.device, "batch": options.batch, "size": options.size, "threads": options.threads}
-    table.write(options.out, about | {"versions": install.versions(peers)}, results)
+    about |= {"versions": install.versions(peers)}
+    table.write(options.out, *(table.added(options.out, about, results) if options.add else (about, results)))
 
 
 def arguments():
@@ -63,6 +64,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of the engines that run on the CPU")
     parser.add_argument("--mesa", type=Path, help="a folder with another Mesa for every peer; fetched from backports where absent")
     parser.add_argument("--as-is", action="store_true", help="install nothing: all was installed by an earlier call")
+    parser.add_argument("--add", action="store_true", help="to what the table has of other models and peers, each beside macula in its own call")
     parser.add_argument("--out", type=Path, help="the table, by default below benches/results, and JSON beside it")
     options = parser.parse_args()
     if options.peers is None:

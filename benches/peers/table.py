@@ -76,6 +76,16 @@ def processor():
         return platform.processor() or platform.machine()
 
 
+def added(path, about, results):
+    """What a table has already, with these results in place of older ones of the same engines on the same models."""
+    path = path.with_suffix(".json")
+    if not path.exists():
+        return about, results
+    old = json.loads(path.read_text())
+    about = about | {"versions": old["about"]["versions"] | about["versions"]}
+    return about, old["models"] | {model: old["models"].get(model, {}) | rows for model, rows in results.items()}
+
+
 def write(path, about, results):
     about = {"date": datetime.date.today().isoformat(), "processor": processor()} | about
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,14 +1,17 @@
 """`python3 -m unittest discover benches/peers`: comparison, processes and figures, without any peer."""
 
+import json
 import math
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 sys.dont_write_bytecode = True
 from compare import difference  # noqa: E402
 from peers import TOLERANCE, figures
 from process import Failure, Process
-from table import means
+from table import added, means
 
 SERVE = """
 import sys
@@ -70,6 +73,18 @@ class Figures(unittest.TestCase):
         [(name, (mean, count))] = means({"a": rows(0.5), "b": rows(2.0)}).items()
         self.assertEqual((name, count), ("ncnn", 2))
         self.assertAlmostEqual(mean, 1.0)
+
+    def test_results_are_added_to_those_of_other_models_and_engines(self):
+        about = {"date": "today", "versions": {"macula": "2", "burn": "1"}}
+        results = {"a": {"macula": {"min_ms": 2}, "burn": {"min_ms": 3}}}
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "table.md"
+            self.assertEqual(added(path, about, results), (about, results))
+            old = {"a": {"macula": {"min_ms": 9}, "ncnn": {"min_ms": 8}}, "b": {"ncnn": {"min_ms": 7}}}
+            path.with_suffix(".json").write_text(json.dumps({"about": {"versions": {"macula": "1", "ncnn": "5"}}, "models": old}))
+            about, results = added(path, about, results)
+        self.assertEqual(about, {"date": "today", "versions": {"macula": "2", "ncnn": "5", "burn": "1"}})
+        self.assertEqual(results, {"a": {"macula": {"min_ms": 2}, "ncnn": {"min_ms": 8}, "burn": {"min_ms": 3}}, "b": {"ncnn": {"min_ms": 7}}})
 
 
 if __name__ == "__main__":
