@@ -5,4 +5,5 @@ mod classify;
 mod inspect;
 mod networks;
 mod pictures;
+mod profile;
 mod support;
