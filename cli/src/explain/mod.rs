@@ -4,11 +4,14 @@ mod cam;
 mod occlusion;
 mod score_cam;
 
+use std::collections::HashSet;
+
 use clap::ValueEnum;
 use image::RgbImage;
 use indicatif::ProgressBar;
+use macula::ops::Op;
 use macula::plan::Plan;
-use macula::{Device, Graph, Outputs, Session, Tensor, TensorType};
+use macula::{Device, Graph, Outputs, Session, Tensor, TensorType, ValueId};
 
 use crate::failure::Failure;
 use crate::model::{DeviceArgs, ImageInput, Scores};
@@ -191,6 +194,28 @@ impl Subject<'_> {
     }
 }
 
+/// The values that have maps of the picture, each with the number of its node: `[N, C, H, W]` of a height and width that a convolution or
+/// pooling gives, which tells them from matrices of attention and from channels that come last.
+pub fn maps(plan: &Plan) -> Vec<(usize, ValueId)> {
+    let nodes =
+        || plan.graph.nodes().iter().enumerate().flat_map(|(at, node)| node.outputs.iter().flatten().map(move |id| (at, node, *id)));
+    let extents = |id: ValueId| match *plan.tensor_type(id).shape.dims() {
+        [_, channels, height, width] if channels > 1 && height * width > 1 => Some([height, width]),
+        _ => None,
+    };
+    let sizes: HashSet<[usize; 2]> = nodes().filter(|(_, node, _)| slides(&node.op)).filter_map(|(_, _, id)| extents(id)).collect();
+    nodes().filter(|(_, _, id)| extents(*id).is_some_and(|size| sizes.contains(&size))).map(|(at, _, id)| (at, id)).collect()
+}
+
+/// Whether an operator slides windows over pictures.
+fn slides(op: &Op) -> bool {
+    match op {
+        Op::Fused(fused) => fused.base.as_ref().is_some_and(|base| slides(base)),
+        Op::AveragePool(_) | Op::Conv(_) | Op::ConvInteger(_) | Op::ConvTranspose(_) | Op::MaxPool(_) | Op::QLinearConv(_) => true,
+        _ => false,
+    }
+}
+
 impl Heat {
     /// A heat map; what speaks against the class counts as nothing.
     fn new(method: Method, class: usize, probabilities: Vec<f64>, mut values: Vec<f32>, size: [usize; 2]) -> Self {
@@ -219,5 +244,27 @@ impl Heat {
         let font = Font::for_picture(picture.width(), picture.height());
         paint::label(&mut picture, [0, 0], line, font, [0; 3]);
         picture
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use macula::{DType, GraphBuilder, ops};
+
+    #[test]
+    fn channels_that_come_last_are_no_maps() {
+        let mut b = GraphBuilder::new("g");
+        let x = b.input("x", DType::F32, [1, 3, 9, 8]);
+        let w = b.constant("w", Tensor::full([4, 3, 2, 2], 1f32));
+        let conv = b.node("conv", ops::Conv::default(), &[x, w]).unwrap();
+        let bent = b.node("bent", ops::Unary::Exp, &[conv]).unwrap();
+        let turned = b.node("turned", ops::Transpose { permutation: vec![0, 2, 3, 1] }, &[bent]).unwrap();
+        b.output("y", turned);
+        b.output("z", bent);
+        let session = Device::cpu().compile(b.finish().unwrap()).unwrap();
+        let plan = session.plan(&[("x", TensorType::new(DType::F32, [1, 3, 9, 8]))]).unwrap();
+        let names: Vec<&str> = maps(&plan).into_iter().map(|(_, id)| plan.graph.value(id).name.as_str()).collect();
+        assert!(names.last() == Some(&"z") && !names.contains(&"y"), "{names:?}");
     }
 }

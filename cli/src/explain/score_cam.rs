@@ -3,7 +3,6 @@
 //! Of many maps the 128 that vary most are tried. What a map hides is shown as the picture's mean colour, and its weight is how much
 //! more probable the class is than for the mean colour alone, without the paper's softmax over maps, which levels probabilities.
 
-use macula::ValueId;
 use macula::plan::Plan;
 
 use super::{Heat, Method, Subject};
@@ -13,17 +12,9 @@ use crate::resample::{Filter, resize};
 /// How many maps are tried.
 const MAPS: usize = 128;
 
-/// The last value with a height and width, and the number of its node.
-fn last_maps(plan: &Plan) -> Option<(usize, ValueId)> {
-    let nodes = plan.graph.nodes().iter().enumerate().rev();
-    nodes.flat_map(|(number, node)| node.outputs.iter().flatten().map(move |id| (number, *id))).find(
-        |(_, id)| matches!(plan.tensor_type(*id).shape.dims(), [_, channels, height, width] if *channels > 1 && *height > 1 && *width > 1),
-    )
-}
-
 /// Whether maps with height and width reach into the network's second half.
 pub fn reaches_far(plan: &Plan) -> bool {
-    last_maps(plan).is_some_and(|(number, _)| number * 2 >= plan.graph.nodes().len())
+    super::maps(plan).last().is_some_and(|(number, _)| number * 2 >= plan.graph.nodes().len())
 }
 
 /// The maps of the last layer that has a height and width, weighted.
@@ -31,7 +22,7 @@ pub fn heat(subject: &Subject<'_>, prepared: &[f32], class: Option<usize>) -> Re
     let none = || Failure::failed(format!("{}: no layer has maps with a height and width; use occlusion", subject.model));
     let plain = subject.session(&[])?;
     let plan = subject.plan(&plain)?;
-    let (_, id) = last_maps(&plan).ok_or_else(none)?;
+    let &(_, id) = super::maps(&plan).last().ok_or_else(none)?;
     let session = subject.session(&[&plan.graph.value(id).name])?;
     let (probabilities, further) = subject.run(&session, prepared)?;
     let class = subject.class(class, &probabilities)?;

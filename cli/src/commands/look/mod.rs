@@ -16,7 +16,7 @@ use image::RgbImage;
 use macula::Graph;
 use macula::plan::Plan;
 
-use crate::explain::{Heat, Method, Subject};
+use crate::explain::{self, Heat, Method, Subject};
 use crate::failure::{Failure, warn};
 use crate::model::{DeviceArgs, Model, device_name, top};
 use crate::preprocess::{Preprocess, PreprocessArgs, Preset};
@@ -185,10 +185,8 @@ impl Report<'_> {
 /// Four layers with a height and width that the file has too, from the first to the last.
 fn default_layers(plan: &Plan, graph: &Graph) -> Vec<String> {
     let in_file = |name: &str| graph.nodes().iter().flat_map(|node| &node.outputs).flatten().any(|id| graph.value(*id).name == name);
-    let ids = plan.graph.nodes().iter().filter_map(|node| node.outputs.first().copied().flatten());
-    let maps =
-        ids.filter(|id| matches!(plan.tensor_type(*id).shape.dims(), [_, channels, height, width] if *channels > 1 && height * width > 1));
-    let names: Vec<String> = maps.map(|id| plan.graph.value(id).name.clone()).filter(|name| in_file(name)).collect();
+    let names: Vec<String> =
+        explain::maps(plan).into_iter().map(|(_, id)| plan.graph.value(id).name.clone()).filter(|name| in_file(name)).collect();
     let mut chosen: Vec<String> = vec![];
     for third in 0..4 {
         if let Some(name) = names.get(names.len().saturating_sub(1) * third / 3)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use image::{DynamicImage, Rgba, RgbaImage};
+use image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
 use macula::{Outputs, Tensor};
 
 use super::photo::Photo;
@@ -60,7 +60,10 @@ impl PictureArgs {
     pub fn wanted(&self, names: &[&str], photo: Option<&Photo>) -> Result<Vec<Wanted>, Failure> {
         let mut wanted: Vec<Wanted> = vec![];
         for (name, file) in assign_to(names, "--image-out", &self.pictures)? {
-            pictures::check_name(&file)?;
+            let format = pictures::check_name(&file)?;
+            if self.kind == Kind::Alpha && !matches!(format, ImageFormat::Png | ImageFormat::Tiff | ImageFormat::WebP) {
+                return Err(Failure::usage(format!("{}: its format has no transparency; name it .png", file.display())));
+            }
             match wanted.iter_mut().find(|w| w.file == file) {
                 Some(_) if self.kind != Kind::Mask => {
                     return Err(Failure::usage(format!("{}: given for two outputs, which only --as mask paints together", file.display())));
@@ -133,7 +136,8 @@ impl Planes {
             [channels, height, width] | [_, channels, height, width] => [channels, height, width],
             _ => return Err("pictures are [N,C,H,W], [C,H,W] or [H,W]; write this one with --output".into()),
         };
-        if tensor.is_empty() || (height == 1 && width == 1) {
+        // One line of numbers is a list, not a picture.
+        if tensor.is_empty() || (height == 1 && width == 1) || (dims.len() == 2 && (height == 1 || width == 1)) {
             return Err("it has no height and width; write it with --output".into());
         }
         let values: Vec<f32> = tensor.to_f64().iter().take(channels * height * width).map(|v| *v as f32).collect();
@@ -310,6 +314,7 @@ mod tests {
             }
         };
         assert!(error(&[10]).contains("--output"));
+        assert!(error(&[1, 10]).contains("no height and width"));
         assert!(error(&[1, 10, 1, 1]).contains("no height and width"));
         assert!(error(&[1, 7, 3, 2]).contains("7 channels"));
         assert!(Planes::of(&Tensor::full([2, 2], f32::NAN)).unwrap_err().contains("NaN"));
