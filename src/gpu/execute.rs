@@ -7,6 +7,7 @@ use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
 use super::arena::{Arena, Lease};
 use super::context::Context;
+use super::precompile::Precompiler;
 use super::program::{Program, dispatches};
 use super::transfer::{for_each_piece, from_device};
 use crate::cpu;
@@ -61,6 +62,7 @@ impl Program {
             run.check_guards().await?;
         }
         let outputs = run.outputs()?;
+        self.precompiler.iter().for_each(Precompiler::stop);
         // The staging buffers of a traced run hold every value of the network.
         if !traced {
             run.arena.give_back();

@@ -8,6 +8,7 @@ mod execute;
 mod guards;
 #[allow(unsafe_code)]
 mod pipelines;
+mod precompile;
 mod program;
 mod roofline;
 #[cfg(test)]
