@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::adapters::{Candidate, WANTED_FEATURES, capabilities, pace};
 use super::cache_folder::user_folder;
 use super::pipelines::Pipelines;
+use super::precompile;
 use super::roofline::Roofline;
 use super::tuning::DeviceTuning;
 use crate::device::{CacheFolder, DeviceOptions};
@@ -60,19 +61,15 @@ pub(crate) struct Context {
     pub(super) unused: wgpu::Buffer,
     lost: Arc<Mutex<Option<String>>>,
     poller: Mutex<Option<mpsc::Sender<wgpu::SubmissionIndex>>>,
+    /// The adapter, where a second device of it helps to compile.
+    pub(super) compiler: Option<wgpu::Adapter>,
 }
 
 impl Context {
     /// Opens an adapter with all its limits and the features macula knows how to use.
     pub fn open(candidate: &Candidate, options: &DeviceOptions) -> Result<Self> {
         let adapter = &candidate.adapter;
-        let descriptor = wgpu::DeviceDescriptor {
-            label: Some("macula"),
-            required_features: adapter.features() & WANTED_FEATURES,
-            required_limits: adapter.limits(),
-            ..Default::default()
-        };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor(adapter)))
             .map_err(|e| Error::Device(format!("adapter {} ({}) refuses a device: {e}", candidate.report.index, candidate.report.name)))?;
         let lost = Arc::new(Mutex::new(None));
         let record = lost.clone();
@@ -80,7 +77,8 @@ impl Context {
             *record.lock().unwrap_or_else(PoisonError::into_inner) = Some(format!("{reason:?} {message}").trim().to_owned());
         });
         device.on_uncaptured_error(Arc::new(|error: wgpu::Error| log::error!("uncaptured GPU error: {error}")));
-        Self::new(device, queue, lost, options)
+        let compiler = precompile::helps(adapter).then(|| adapter.clone());
+        Ok(Self { compiler, ..Self::new(device, queue, lost, options)? })
     }
 
     /// Shares a program's own device; its error handler and lost callback stay as they are.
@@ -105,7 +103,20 @@ impl Context {
         };
         let tuning = DeviceTuning::new(&device.adapter_info(), &capabilities, folder.as_deref());
         let (pipelines, done, poller) = (Pipelines::new(&device, folder.as_deref()), Done::default(), Mutex::default());
-        Ok(Self { device, queue, capabilities, pace, pipelines, tuning, roofline: Mutex::default(), done, unused, lost, poller })
+        Ok(Self {
+            device,
+            queue,
+            capabilities,
+            pace,
+            pipelines,
+            tuning,
+            roofline: Mutex::default(),
+            done,
+            unused,
+            lost,
+            poller,
+            compiler: None,
+        })
     }
 
     pub fn capabilities(&self) -> &Capabilities {
@@ -144,10 +155,9 @@ impl Context {
         self.device.create_bind_group(descriptor)
     }
 
-    pub(super) fn create_compute_pipeline(&self, descriptor: &wgpu::ComputePipelineDescriptor<'_>, cached: bool) -> wgpu::ComputePipeline {
+    pub(super) fn count_pipeline(&self, cached: bool) {
         self.done.cached_pipelines.fetch_add(cached.into(), Ordering::Relaxed);
         self.done.pipelines.fetch_add(1, Ordering::Relaxed);
-        self.device.create_compute_pipeline(descriptor)
     }
 
     /// Runs wgpu calls and turns what they raise into an error that says what was being done.
@@ -192,6 +202,16 @@ impl Context {
             log::error!("the thread that waits for the GPU is gone");
             *poller = None;
         }
+    }
+}
+
+/// All limits of an adapter and the features macula knows how to use.
+pub(super) fn descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
+    wgpu::DeviceDescriptor {
+        label: Some("macula"),
+        required_features: adapter.features() & WANTED_FEATURES,
+        required_limits: adapter.limits(),
+        ..Default::default()
     }
 }
 

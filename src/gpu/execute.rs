@@ -8,6 +8,7 @@ use futures_intrusive::channel::shared::{OneshotReceiver, oneshot_channel};
 
 use super::arena::{Arena, Lease};
 use super::context::Context;
+use super::precompile::Precompiler;
 use super::program::{Program, dispatches};
 use super::transfer::{for_each_piece, from_device};
 use crate::cpu;
@@ -74,6 +75,7 @@ impl Program {
             run.check_guards().await?;
         }
         let (outputs, times) = (run.outputs()?, std::mem::take(&mut run.host_times));
+        self.precompiler.iter().for_each(Precompiler::stop);
         // The staging buffers of a traced run hold every value of the network.
         if !traced {
             run.arena.give_back();

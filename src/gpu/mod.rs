@@ -9,6 +9,7 @@ mod guards;
 mod pipeline_file;
 #[allow(unsafe_code)]
 mod pipelines;
+mod precompile;
 mod program;
 mod roofline;
 #[cfg(test)]

@@ -115,6 +115,11 @@ fn identity(variant: &Variant) -> u64 {
 }
 
 impl Context {
+    /// Whether a variant is compiled, or being so.
+    pub(super) fn knows(&self, variant: &Variant) -> bool {
+        self.pipelines.slots.lock().unwrap_or_else(PoisonError::into_inner).contains_key(variant)
+    }
+
     /// Compiles whatever of `variants` is not compiled yet, in parallel, and returns all of them in order.
     pub(super) fn pipelines(&self, variants: &[&Variant]) -> Result<Vec<Arc<Pipeline>>> {
         let mut slots = HashMap::new();
@@ -146,50 +151,58 @@ impl Context {
     }
 
     fn compile(&self, variant: &Variant) -> Result<Pipeline> {
-        let (kernel, device) = (variant.kernel, &self.device);
+        let device = &self.device;
         let kept = self.pipelines.kept.as_ref();
         let known = kept.is_some_and(|kept| !kept.read.is_empty() && kept.read.contains(&identity(variant)));
         self.scoped(&format!("compiling kernel `{variant}`"), || {
-            let descriptor =
-                wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(variant.source().into()) };
-            // SAFETY: the kernels are this crate's own; tests prove on every variant that their loops end and that they stay
-            // inside their bindings, which is what the checks switched off here would enforce at a cost on every access.
-            let module = unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
-            let uniform = (0, wgpu::BufferBindingType::Uniform);
-            let storage = kernel
-                .storage()
-                .into_iter()
-                .enumerate()
-                .map(|(i, access)| (i as u32 + 1, wgpu::BufferBindingType::Storage { read_only: access == Access::Read }));
-            let entries: Vec<_> = std::iter::once(uniform)
-                .chain(storage)
-                .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
-                    binding,
-                    visibility: wgpu::ShaderStages::COMPUTE,
-                    ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
-                    count: None,
-                })
-                .collect();
-            let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(kernel.name), entries: &entries });
-            let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-                label: Some(kernel.name),
-                bind_group_layouts: &[Some(&layout)],
-                immediate_size: 0,
-            });
-            let descriptor = wgpu::ComputePipelineDescriptor {
-                label: Some(kernel.name),
-                layout: Some(&pipeline_layout),
-                module: &module,
-                entry_point: Some("main"),
-                compilation_options: wgpu::PipelineCompilationOptions {
-                    constants: &variant.constants(),
-                    zero_initialize_workgroup_memory: false,
-                },
-                cache: kept.map(|kept| &kept.cache),
-            };
-            Pipeline { pipeline: self.create_compute_pipeline(&descriptor, known), layout }
+            let (pipeline, layout) = create(device, variant, kept.map(|kept| &kept.cache));
+            self.count_pipeline(known);
+            Pipeline { pipeline, layout }
         })
     }
+}
+
+/// A pipeline of a variant, and the layout of its bindings.
+pub(super) fn create(
+    device: &wgpu::Device,
+    variant: &Variant,
+    cache: Option<&wgpu::PipelineCache>,
+) -> (wgpu::ComputePipeline, wgpu::BindGroupLayout) {
+    let kernel = variant.kernel;
+    let descriptor = wgpu::ShaderModuleDescriptor { label: Some(kernel.name), source: wgpu::ShaderSource::Wgsl(variant.source().into()) };
+    // SAFETY: the kernels are this crate's own; tests prove on every variant that their loops end and that they stay
+    // inside their bindings, which is what the checks switched off here would enforce at a cost on every access.
+    let module = unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) };
+    let uniform = (0, wgpu::BufferBindingType::Uniform);
+    let storage = kernel
+        .storage()
+        .into_iter()
+        .enumerate()
+        .map(|(i, access)| (i as u32 + 1, wgpu::BufferBindingType::Storage { read_only: access == Access::Read }));
+    let entries: Vec<_> = std::iter::once(uniform)
+        .chain(storage)
+        .map(|(binding, ty)| wgpu::BindGroupLayoutEntry {
+            binding,
+            visibility: wgpu::ShaderStages::COMPUTE,
+            ty: wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None },
+            count: None,
+        })
+        .collect();
+    let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: Some(kernel.name), entries: &entries });
+    let pipeline_layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
+        label: Some(kernel.name),
+        bind_group_layouts: &[Some(&layout)],
+        immediate_size: 0,
+    });
+    let descriptor = wgpu::ComputePipelineDescriptor {
+        label: Some(kernel.name),
+        layout: Some(&pipeline_layout),
+        module: &module,
+        entry_point: Some("main"),
+        compilation_options: wgpu::PipelineCompilationOptions { constants: &variant.constants(), zero_initialize_workgroup_memory: false },
+        cache,
+    };
+    (device.create_compute_pipeline(&descriptor), layout)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::arena::{Arena, Lease, Pool};
 use super::context::Context;
 use super::guards::GUARD_BYTES;
 use super::pipelines::Pipeline;
+use super::precompile::Precompiler;
 use super::weights::WeightStore;
 use crate::error::Result;
 use crate::plan::{Binding, Dispatch, Plan, Step};
@@ -21,6 +22,8 @@ pub(crate) struct Program {
     submissions: Vec<usize>,
     arenas: Pool<Arena>,
     encoding: Mutex<Option<Arc<Arena>>>,
+    /// Until the first run.
+    pub(super) precompiler: Option<Precompiler>,
     /// Whether buffers are poisoned before every run and their guards checked after it.
     pub debug_memory: bool,
 }
@@ -29,6 +32,7 @@ impl Program {
     pub fn new(context: &Context, plan: Arc<Plan>, store: &WeightStore, debug_memory: bool) -> Result<Self> {
         let dispatches: Vec<&Dispatch<Binding>> = dispatches(&plan).collect();
         let variants: Vec<_> = dispatches.iter().map(|d| &d.variant).collect();
+        let precompiler = Precompiler::start(context, dispatches.iter().copied());
         let pipelines = context.pipelines(&variants)?;
         let alignment = context.device.limits().min_uniform_buffer_offset_alignment as usize;
         let (mut bytes, mut params_at) = (vec![], vec![]);
@@ -51,7 +55,7 @@ impl Program {
         let weights = store.upload(context, &plan)?;
         let submissions = plan.submissions(context.pace).into_iter().map(|dispatches| dispatches.end).collect();
         let (arenas, encoding) = (Pool::default(), Mutex::default());
-        Ok(Self { pipelines, params, params_at, weights, submissions, arenas, encoding, debug_memory, plan })
+        Ok(Self { precompiler, pipelines, params, params_at, weights, submissions, arenas, encoding, debug_memory, plan })
     }
 
     /// Memory for one run: that of a run that has ended, or new.
