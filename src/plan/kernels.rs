@@ -50,6 +50,7 @@ pub static KERNELS: &[&Kernel] = &[
     &matmul::SUBGROUP_VECTORS,
     &matmul::TILED,
     &matmul::VECTOR,
+    &matmul::VECTOR_SUBGROUP,
     &movement::GATHER,
     &movement::GATHER_ELEMENTS,
     &movement::GATHER_ND,

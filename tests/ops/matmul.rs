@@ -178,6 +178,23 @@ fn tiles_that_subgroups_share() {
 }
 
 #[test]
+fn few_rows_share_one_reading_of_each_matrix() {
+    for m in [1, 2, 3, 4] {
+        for (k, n) in [(64, 33), (37, 64), (4, 30), (129, 7)] {
+            check_both(&[3, m, k], &[3, k, n]);
+            check_both(&[2, 1, m, k], &[3, k, n]);
+            for dtype in [DType::F32, DType::F16] {
+                let tensor = |seed, shape: &[usize]| to_dtype(&random(seed, shape, -1.0..1.0), dtype);
+                for (transpose_a, a) in [(false, [m, k]), (true, [k, m])] {
+                    let op = Gemm { alpha: 0.5, beta: -2.0, transpose_a, transpose_b: true };
+                    case(op).runtime(tensor(1, &a)).constant(tensor(2, &[n, k])).constant(tensor(3, &[m, n])).check();
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn linear_layers_of_many_rows() {
     for (m, k, n) in [(6, 12, 24), (19, 37, 50), (40, 64, 36), (35, 20, 33)] {
         for dtype in [DType::F32, DType::F16] {

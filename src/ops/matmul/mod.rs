@@ -5,7 +5,7 @@ mod lower;
 mod quantized;
 mod subgroup;
 
-pub(crate) use kernels::{DIRECT, TILED, VECTOR};
+pub(crate) use kernels::{DIRECT, TILED, VECTOR, VECTOR_SUBGROUP};
 pub(crate) use lower::lower_product;
 pub use quantized::{MatMulInteger, QLinearMatMul};
 pub(crate) use subgroup::{SUBGROUP_ELEMENTS, SUBGROUP_VECTORS};
