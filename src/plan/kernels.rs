@@ -45,6 +45,7 @@ pub static KERNELS: &[&Kernel] = &[
     &cumsum::CUMSUM,
     &det::DET,
     &fused::ELEMENTWISE,
+    &matmul::BLOCK,
     &matmul::DIRECT,
     &matmul::SUBGROUP_ELEMENTS,
     &matmul::SUBGROUP_VECTORS,

@@ -259,3 +259,14 @@ fn a_constant_that_no_binding_holds_is_split_by_columns() {
         assert_eq!(product_kernels(&Capabilities { max_binding: 1 << 20, ..small }, rows, 7 * 32, true).len(), 1);
     }
 }
+
+#[test]
+fn products_on_gpus_take_blocks_where_they_are_large() {
+    let gpu = Capabilities::default();
+    for constant in [false, true] {
+        let large = product_kernels(&gpu, 600, 640, constant);
+        assert!(large.len() == 1 && large[0].starts_with("matmul_block f32 block_64x32x32"), "{large:?}");
+        assert!(product_kernels(&gpu, 5, 40, constant)[0].starts_with("matmul f32 rows_4"));
+    }
+    assert!(product_kernels(&gpu, 3, 640, true)[0].starts_with("matmul_vector f32 rows_4"));
+}

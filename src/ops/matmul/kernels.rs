@@ -7,7 +7,7 @@ use crate::plan::{ANY_ELEMENT, Access, Elem, FLOAT_ELEMENT, INDEX, Kernel, Overr
 /// `batch_offset`
 pub(super) const BATCH: Part = part!("shared/batch.wgsl");
 
-const HAS_C: Override = Override { name: "HAS_C", values: &[0, 1] };
+pub(super) const HAS_C: Override = Override { name: "HAS_C", values: &[0, 1] };
 pub(super) const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
 
 /// Vectors of columns and slices of the inner axis in a workgroup of the vector kernel: `[COLUMNS, SLICES]`.

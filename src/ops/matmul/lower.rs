@@ -109,7 +109,10 @@ impl Lowerer<'_> {
             let first = tile.and_then(|tile| self.vector_subgroup(tile));
             [first, self.subgroup(), vector, tiled].into_iter().flatten().collect()
         } else {
-            [vector, tiled].into_iter().flatten().collect()
+            let costed = tiled.map(|tiled| (self.register_cost(self.register_tile()), tiled)).into_iter();
+            let mut costed: Vec<_> = costed.chain(self.blocks()).collect();
+            costed.sort_by_key(|(cost, _)| *cost);
+            vector.into_iter().chain(costed.into_iter().map(|(_, lowering)| lowering)).collect()
         };
         if let Some(lowering) = self.direct() {
             // Vectors of four columns are mostly padding where there is but one; a copy of `B`, or a tile, pays where many rows share it.
@@ -117,10 +120,13 @@ impl Lowerer<'_> {
             let direct = if p.columns == 1 || !self.constant_b && few_outputs { 0 } else { all.len() };
             all.insert(direct, lowering);
         }
+        if self.software() {
+            all.extend(self.blocks().into_iter().map(|(_, lowering)| lowering));
+        }
         if all.is_empty() { Err("it has more outputs than the device dispatches invocations".into()) } else { Ok(all) }
     }
 
-    fn software(&self) -> bool {
+    pub(super) fn software(&self) -> bool {
         self.context.capabilities.software
     }
 
@@ -192,7 +198,7 @@ impl Lowerer<'_> {
         }
     }
 
-    fn element_params(&self) -> ElementParams {
+    pub(super) fn element_params(&self) -> ElementParams {
         let p = &self.product;
         let [c_row, c_column] = p.c.unwrap_or([0, 0]).map(|s| s as u32);
         ElementParams {

@@ -1,10 +1,12 @@
 //! Matrix products.
 
+mod block;
 mod kernels;
 mod lower;
 mod quantized;
 mod subgroup;
 
+pub(crate) use block::BLOCK;
 pub(crate) use kernels::{DIRECT, TILED, VECTOR, VECTOR_SUBGROUP};
 pub(crate) use lower::lower_product;
 pub use quantized::{MatMulInteger, QLinearMatMul};
