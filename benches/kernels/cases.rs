@@ -159,11 +159,18 @@ fn products() -> Vec<Case> {
         linear(1, 2048, 1000),
         linear(16, 2048, 1000),
         linear(1, 4096, 4096),
+        linear(2, 4096, 4096),
+        linear(4, 4096, 4096),
         linear(16, 4096, 4096),
         product(&[512, 512], &[512, 512]),
         product(&[1760, 1760], &[1760, 128]),
         product(&[197, 768], &[768, 3072]),
         product(&[12, 197, 64], &[12, 64, 197]),
+        product(&[12, 197, 197], &[12, 197, 64]),
+        // ConvNeXt's and a vision transformer's layers.
+        linear(3136, 96, 384),
+        linear(49, 3072, 768),
+        linear(197, 768, 2304),
     ]
 }
 

@@ -178,6 +178,45 @@ fn tiles_that_subgroups_share() {
 }
 
 #[test]
+fn few_rows_share_one_reading_of_each_matrix() {
+    for m in [1, 2, 3, 4] {
+        for (k, n) in [(64, 33), (37, 64), (4, 30), (129, 7)] {
+            check_both(&[3, m, k], &[3, k, n]);
+            check_both(&[2, 1, m, k], &[3, k, n]);
+            for dtype in [DType::F32, DType::F16] {
+                let tensor = |seed, shape: &[usize]| to_dtype(&random(seed, shape, -1.0..1.0), dtype);
+                for (transpose_a, a) in [(false, [m, k]), (true, [k, m])] {
+                    let op = Gemm { alpha: 0.5, beta: -2.0, transpose_a, transpose_b: true };
+                    case(op).runtime(tensor(1, &a)).constant(tensor(2, &[n, k])).constant(tensor(3, &[m, n])).check();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_block_of_a_gpu() {
+    let blocks = |elem: &str| {
+        let blocks = ["128x128x16", "128x64x16", "64x64x16", "64x64x8", "64x32x32", "32x256x8"];
+        blocks.map(|block| format!("matmul_block {elem} block_{block}"))
+    };
+    for [m, k, n] in [[70, 37, 131], [131, 50, 70]] {
+        for case in matmul(&[2, 1, m, k], &[3, k, n]) {
+            case.check_variants(blocks("f32"));
+        }
+        for (transpose_a, a) in [(false, [m, k]), (true, [k, m])] {
+            for (transpose_b, b) in [(false, [k, n]), (true, [n, k])] {
+                let op = Gemm { alpha: 0.75, beta: -1.5, transpose_a, transpose_b };
+                let inputs = |a: Tensor, b: Tensor, c: Tensor| case(op).runtime(a).runtime(b).runtime(c);
+                let [a, b] = [random(1, a, -1.0..1.0), random(2, b, -1.0..1.0)];
+                inputs(a.clone(), b.clone(), random(3, [m, n], -1.0..1.0)).check_variants(blocks("f32"));
+                inputs(to_f16(&a), to_f16(&b), to_f16(&random(3, [n], -1.0..1.0))).check_variants(blocks("f16"));
+            }
+        }
+    }
+}
+
+#[test]
 fn linear_layers_of_many_rows() {
     for (m, k, n) in [(6, 12, 24), (19, 37, 50), (40, 64, 36), (35, 20, 33)] {
         for dtype in [DType::F32, DType::F16] {

@@ -1,6 +1,6 @@
 //! What runs where, in which order.
 
-use macula::ops::{Concat, Conv, Gather, Gemm, Padding, Reshape, ShapeOf, Unary, Unsqueeze};
+use macula::ops::{Concat, Conv, Gather, Gemm, MatMul, Padding, Reshape, ShapeOf, Unary, Unsqueeze};
 use macula::plan::{Candidate, Capabilities, LowerOptions, Placed, Step, lower};
 use macula::{DType, Dim, Error, Graph, GraphBuilder, Shape, Tensor};
 
@@ -202,4 +202,73 @@ fn small_work_has_tiles_that_compile_fast() {
     let tall = |kernels: Vec<String>| kernels[0].contains("rows_64") || kernels[0].contains("rows_32_vectors_2");
     // 24 · 20 · 392 multiply-adds, and 640 · 20 · 25 · 392.
     assert!(!tall(convolution_kernels(8, 24, 1)) && tall(convolution_kernels(8, 640, 5)));
+}
+
+/// The kernels of a product `[rows, 36]` by a constant or a runtime matrix `[36, columns]`, on such a device.
+fn product_kernels(capabilities: &Capabilities, rows: usize, columns: usize, constant: bool) -> Vec<String> {
+    let mut b = GraphBuilder::new("product");
+    let a = b.input("a", DType::F32, [rows.into(), Dim::from(36)]);
+    let mut inputs = vec![("a", Shape::from([rows, 36]))];
+    let right = if constant {
+        b.constant("b", Tensor::full([36, columns], 0.1f32))
+    } else {
+        inputs.push(("b", Shape::from([36, columns])));
+        b.input("b", DType::F32, [Dim::from(36), columns.into()])
+    };
+    let y = b.node("product", MatMul, &[a, right]).unwrap();
+    b.output("y", y);
+    match &plan_with(b.finish().unwrap(), &inputs, capabilities, &LowerOptions::default()).placed[..] {
+        [Placed::Gpu(variants)] => variants.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn products_on_software_devices_share_their_loads() {
+    let software = |subgroup| Capabilities { software: true, subgroup, ..Capabilities::default() };
+    for (columns, constant, kernel, layout) in [
+        (40, true, "matmul_subgroup ", 0),
+        (40, false, "matmul_subgroup ", 0),
+        (41, true, "matmul_subgroup_elements ", 0),
+        (41, false, "matmul_subgroup_elements ", 1),
+    ] {
+        let kernels = product_kernels(&software(8), 20, columns, constant);
+        assert!(kernels.len() == 1 && kernels[0].starts_with(kernel), "{kernels:?}");
+        assert!(kernels[0].contains(&format!("B_LAYOUT={layout}")), "{kernels:?}");
+        let others = product_kernels(&software(4), 20, columns, constant);
+        assert!(others.iter().all(|k| !k.contains("_subgroup")), "{others:?}");
+    }
+}
+
+#[test]
+fn products_of_few_rows_on_software_devices_read_a_constant_once() {
+    let software = Capabilities { software: true, subgroup: 8, ..Capabilities::default() };
+    for (rows, tile) in [(1, "rows_1_vectors_1"), (2, "rows_2_vectors_1"), (3, "rows_4_vectors_1"), (4, "rows_4_vectors_1")] {
+        let kernels = product_kernels(&software, rows, 40, true);
+        assert!(kernels[0].starts_with("matmul_vector_subgroup ") && kernels[0].contains(tile), "{rows} rows: {kernels:?}");
+    }
+    assert!(product_kernels(&software, 4, 40, false)[0].starts_with("matmul_subgroup "));
+    assert!(product_kernels(&software, 1, 9, false)[0].starts_with("matmul_direct "));
+}
+
+#[test]
+fn a_constant_that_no_binding_holds_is_split_by_columns() {
+    // A panel of 32 columns and 36 rows takes 4608 bytes, the whole constant 32,256.
+    let small = Capabilities { software: true, subgroup: 8, max_binding: 3 * 4608, ..Capabilities::default() };
+    for (rows, kernel) in [(1, "matmul_vector_subgroup "), (10, "matmul_subgroup ")] {
+        let kernels = product_kernels(&small, rows, 7 * 32, true);
+        assert!(kernels.len() >= 3 && kernels.iter().all(|k| k.starts_with(kernel)), "{kernels:?}");
+        assert_eq!(product_kernels(&Capabilities { max_binding: 1 << 20, ..small }, rows, 7 * 32, true).len(), 1);
+    }
+}
+
+#[test]
+fn products_on_gpus_take_blocks_where_they_are_large() {
+    let gpu = Capabilities::default();
+    for constant in [false, true] {
+        let large = product_kernels(&gpu, 600, 640, constant);
+        assert!(large.len() == 1 && large[0].starts_with("matmul_block f32 block_64x32x32"), "{large:?}");
+        assert!(product_kernels(&gpu, 5, 40, constant)[0].starts_with("matmul f32 rows_4"));
+    }
+    assert!(product_kernels(&gpu, 3, 640, true)[0].starts_with("matmul_vector f32 rows_4"));
 }

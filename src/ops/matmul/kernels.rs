@@ -1,18 +1,23 @@
 //! The kernels of matrix products, as data.
 
 use crate::ops::fused::ELEMENT_EPILOGUE;
-use crate::ops::tile::{ROLLED, TILE_HEADERS, TILE_ROWS, WORKGROUPS};
-use crate::plan::{ANY_ELEMENT, Access, Elem, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
+use crate::ops::tile::{ROLLED, SUBGROUP, TILE_HEADERS, TILE_ROWS, WORKGROUPS};
+use crate::plan::{ANY_ELEMENT, Access, Elem, FLOAT_ELEMENT, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
 
 /// `batch_offset`
 pub(super) const BATCH: Part = part!("shared/batch.wgsl");
 
-const HAS_C: Override = Override { name: "HAS_C", values: &[0, 1] };
+pub(super) const HAS_C: Override = Override { name: "HAS_C", values: &[0, 1] };
 pub(super) const BINDINGS: &[Access] = &[Access::Read, Access::Read, Access::Read, Access::Write];
 
 /// Vectors of columns and slices of the inner axis in a workgroup of the vector kernel: `[COLUMNS, SLICES]`.
 pub(super) const SOFTWARE_SLICES: [u32; 2] = [8, 1];
 pub(super) const GPU_SLICES: [u32; 2] = [16, 16];
+
+/// Rows of a tile, lowest first.
+pub(super) const FEW_ROWS_TILES: [(usize, Part); 3] =
+    [(1, part!("tiles/rows_1_vectors_1.wgsl")), (2, part!("tiles/rows_2_vectors_1.wgsl")), (4, part!("tiles/rows_4_vectors_1.wgsl"))];
+const FEW_ROWS_HEADERS: &[Part] = &[FEW_ROWS_TILES[0].1, FEW_ROWS_TILES[1].1, FEW_ROWS_TILES[2].1];
 
 params! {
     pub(crate) struct RowParams {
@@ -54,7 +59,7 @@ pub(crate) static VECTOR: Kernel = Kernel {
     body: part!("matmul_vector.wgsl"),
     parts: &[BATCH],
     types: &[ANY_ELEMENT],
-    tiles: &[],
+    tiles: FEW_ROWS_HEADERS,
     overrides: &[
         Override { name: "COLUMNS", values: &[SOFTWARE_SLICES[0], GPU_SLICES[0]] },
         Override { name: "SLICES", values: &[SOFTWARE_SLICES[1], GPU_SLICES[1]] },
@@ -65,6 +70,15 @@ pub(crate) static VECTOR: Kernel = Kernel {
     epilogue: ELEMENT_EPILOGUE,
     in_place: Some(4),
     ..Kernel::BASE
+};
+
+pub(crate) static VECTOR_SUBGROUP: Kernel = Kernel {
+    name: "matmul_vector_subgroup",
+    body: part!("matmul_vector_subgroup.wgsl"),
+    types: &[FLOAT_ELEMENT],
+    overrides: &[HAS_C],
+    subgroup: SUBGROUP,
+    ..VECTOR
 };
 
 params! {

@@ -1,13 +1,15 @@
 //! Matrix products on the GPU: which kernels serve one, and what they bind.
 
 use super::Product;
-use super::kernels::{DIRECT, ElementParams, GPU_SLICES, RowParams, SOFTWARE_SLICES, TILED, VECTOR};
+use super::kernels::{DIRECT, ElementParams, FEW_ROWS_TILES, GPU_SLICES, RowParams, SOFTWARE_SLICES, TILED, VECTOR, VECTOR_SUBGROUP};
 use crate::ops::movement::{StridedCopy, Walk};
-use crate::ops::tile::{Tile, workgroup_size};
-use crate::plan::{Arg, Dispatch, Elem, LowerContext, Lowering, Packing, Variant, WORKGROUP_SIZE, collapse, workgroups_1d};
+use crate::ops::tile::{SUBGROUP, Tile, workgroup_size};
+use crate::plan::{
+    Arg, Dispatch, Elem, FLOAT_ELEMENT, LowerContext, Lowering, Packing, Part, Variant, WORKGROUP_SIZE, collapse, workgroups_1d,
+};
 
-/// The most rows for which the vector kernel is offered.
-const FEW_ROWS: usize = 4;
+/// The most outputs that a software device computes faster one by one than as a tile which is mostly padding.
+const FEW_OUTPUTS: usize = 16;
 
 /// Every way to compute a product of inputs 0 and 1 plus input 2 on this device, best first; never empty.
 pub(crate) fn lower_product(product: &Product, context: &LowerContext<'_>) -> Result<Vec<Lowering>, String> {
@@ -95,43 +97,43 @@ impl Columns {
 
 impl Lowerer<'_> {
     fn candidates(&self) -> Result<Vec<Lowering>, String> {
-        let (software, p) = (self.software(), &self.product);
-        let mut all = vec![];
-        if let Some(parts) = self.vectors_of_b() {
-            let lowering = |dispatch: &dyn Fn(&Columns) -> Dispatch<Arg>| Lowering {
-                dispatches: parts.iter().map(dispatch).collect(),
-                scratch: vec![],
-            };
-            if p.rows <= FEW_ROWS {
-                all.push(lowering(&|columns| self.vector(columns)));
-            }
-            // On a software device a row read once from cache costs more than the rows of a tile share.
-            let tiled = if software && p.rows > 1 { 0 } else { all.len() };
-            all.insert(tiled, lowering(&|columns| self.tiled(columns)));
+        let p = &self.product;
+        let parts = self.vectors_of_b();
+        let lowering = |dispatch: &dyn Fn(&Columns) -> Dispatch<Arg>| {
+            parts.as_ref().map(|parts| Lowering { dispatches: parts.iter().map(dispatch).collect(), scratch: vec![] })
+        };
+        let tiled = lowering(&|columns| self.tiled(columns)).or_else(|| self.tiled_copy());
+        let tile = FEW_ROWS_TILES.into_iter().find(|(rows, _)| *rows >= p.rows);
+        let vector = tile.and_then(|tile| lowering(&|columns| self.vector(columns, tile)));
+        let mut all: Vec<Lowering> = if self.software() {
+            let first = tile.and_then(|tile| self.vector_subgroup(tile));
+            [first, self.subgroup(), vector, tiled].into_iter().flatten().collect()
         } else {
-            all.extend(self.tiled_copy());
-        }
-        if software && let Some(lowering) = self.subgroup() {
-            // The lowest tile has more rows than few.
-            let at = if p.rows <= FEW_ROWS { all.len() } else { 0 };
-            all.insert(at, lowering);
-        }
+            let costed = tiled.map(|tiled| (self.register_cost(self.register_tile()), tiled)).into_iter();
+            let mut costed: Vec<_> = costed.chain(self.blocks()).collect();
+            costed.sort_by_key(|(cost, _)| *cost);
+            vector.into_iter().chain(costed.into_iter().map(|(_, lowering)| lowering)).collect()
+        };
         if let Some(lowering) = self.direct() {
-            // Vectors of four columns are mostly padding where there is but one; a copy of `B` pays where many rows share it.
-            let direct = if p.columns == 1 || !self.constant_b && p.rows <= FEW_ROWS { 0 } else { all.len() };
+            // Vectors of four columns are mostly padding where there is but one; a copy of `B`, or a tile, pays where many rows share it.
+            let few_outputs = if self.software() { p.rows * p.columns <= FEW_OUTPUTS } else { tile.is_some() };
+            let direct = if p.columns == 1 || !self.constant_b && few_outputs { 0 } else { all.len() };
             all.insert(direct, lowering);
+        }
+        if self.software() {
+            all.extend(self.blocks().into_iter().map(|(_, lowering)| lowering));
         }
         if all.is_empty() { Err("it has more outputs than the device dispatches invocations".into()) } else { Ok(all) }
     }
 
-    fn software(&self) -> bool {
+    pub(super) fn software(&self) -> bool {
         self.context.capabilities.software
     }
 
     /// The tiled kernel on a copy of `B`, its rows padded to vectors, for factors that are known at run time only.
     fn tiled_copy(&self) -> Option<Lowering> {
         let p = &self.product;
-        let matrices = self.context.inputs.get(1)?.shape.elements() / (p.inner * p.columns);
+        let matrices = self.matrices_of_b();
         let columns = Columns { b: Arg::Scratch(0), first: 0, count: p.columns };
         let padded = 4 * columns.vectors();
         let strides = |matrix: usize, row: usize, column: usize| [matrix, row, column].map(|stride| stride as i64).to_vec();
@@ -171,7 +173,8 @@ impl Lowerer<'_> {
         }
     }
 
-    fn row_params(&self, columns: &Columns) -> RowParams {
+    /// The parameters for columns whose rows are `b_inner` vectors apart and matrices `b_matrix`.
+    fn row_params(&self, columns: &Columns, b_inner: usize, b_matrix: usize) -> RowParams {
         let p = &self.product;
         let [c_row, c_column] = p.c.unwrap_or([0, 0]).map(|s| s as u32);
         // Whole matrices apart in elements are as many matrices apart in vectors.
@@ -179,13 +182,13 @@ impl Lowerer<'_> {
         RowParams {
             batch: self.batch,
             a_batch: self.a_batch,
-            b_batch: self.b_batch.map(|stride| stride / matrix * (p.inner * columns.vectors()) as u32),
+            b_batch: self.b_batch.map(|stride| stride / matrix * b_matrix as u32),
             rows: p.rows as u32,
             columns: columns.count as u32,
             inner: p.inner as u32,
             a_row: p.a.row as u32,
             a_inner: p.a.column as u32,
-            b_inner: columns.vectors() as u32,
+            b_inner: b_inner as u32,
             c_row,
             c_column,
             y_row: p.columns as u32,
@@ -195,7 +198,7 @@ impl Lowerer<'_> {
         }
     }
 
-    fn element_params(&self) -> ElementParams {
+    pub(super) fn element_params(&self) -> ElementParams {
         let p = &self.product;
         let [c_row, c_column] = p.c.unwrap_or([0, 0]).map(|s| s as u32);
         ElementParams {
@@ -224,32 +227,65 @@ impl Lowerer<'_> {
         self.batch.iter().map(|&n| n as usize).product()
     }
 
-    fn tiled(&self, columns: &Columns) -> Dispatch<Arg> {
+    /// The tile of the kernel without workgroup memory.
+    fn register_tile(&self) -> &'static Tile {
         let p = &self.product;
-        let workgroup = workgroup_size(self.software());
         // The registers of a CPU hold no more than eight rows; a GPU's lanes would idle over the second vector of a short row.
-        let tile = match self.software() {
+        match self.software() {
             true => Tile::for_rows(p.rows.min(8)),
-            false if columns.vectors() <= workgroup as usize => Tile::for_rows(1),
+            false if p.columns.div_ceil(4) <= WORKGROUP_SIZE as usize => Tile::for_rows(1),
             // Sixteen rows of 64-bit integers are more than registers hold.
             false if self.elem == Elem::I64 => Tile::for_rows(p.rows.min(8)),
             false => Tile::for_rows(p.rows),
-        };
+        }
+    }
+
+    fn tiled(&self, columns: &Columns) -> Dispatch<Arg> {
+        let p = &self.product;
+        let workgroup = workgroup_size(self.software());
+        let tile = self.register_tile();
         let variant =
             Variant::new(&TILED, vec![self.elem], Some(tile.header), vec![p.c.is_some().into(), self.software().into(), workgroup]);
         let blocks = columns.vectors().div_ceil(workgroup as usize * tile.vectors);
         let workgroups = [p.rows.div_ceil(tile.rows), blocks, self.batches()].map(|n| n as u32);
-        let params = bytemuck::bytes_of(&self.row_params(columns)).to_vec();
+        let params = self.row_params(columns, columns.vectors(), p.inner * columns.vectors());
+        let params = bytemuck::bytes_of(&params).to_vec();
         Dispatch { variant, params, bindings: self.bindings(columns.b.clone()), workgroups }
     }
 
-    fn vector(&self, columns: &Columns) -> Dispatch<Arg> {
+    fn vector(&self, columns: &Columns, (rows, header): (usize, Part)) -> Dispatch<Arg> {
         let p = &self.product;
         let [vectors, slices] = if self.software() { SOFTWARE_SLICES } else { GPU_SLICES };
-        let variant = Variant::new(&VECTOR, vec![self.elem], None, vec![vectors, slices, p.c.is_some().into()]);
-        let workgroups = [columns.vectors().div_ceil(vectors as usize), p.rows, self.batches()].map(|n| n as u32);
-        let params = bytemuck::bytes_of(&self.row_params(columns)).to_vec();
+        let variant = Variant::new(&VECTOR, vec![self.elem], Some(header), vec![vectors, slices, p.c.is_some().into()]);
+        let workgroups = [columns.vectors().div_ceil(vectors as usize), p.rows.div_ceil(rows), self.batches()].map(|n| n as u32);
+        let params = self.row_params(columns, columns.vectors(), p.inner * columns.vectors());
+        let params = bytemuck::bytes_of(&params).to_vec();
         Dispatch { variant, params, bindings: self.bindings(columns.b.clone()), workgroups }
+    }
+
+    /// For few rows and a constant `B`, on devices whose subgroups share their loads.
+    fn vector_subgroup(&self, (rows, header): (usize, Part)) -> Option<Lowering> {
+        let p = &self.product;
+        if !self.constant_b || !self.is_float() {
+            return None;
+        }
+        let vectors = SUBGROUP as usize;
+        let dispatch = |columns: &Columns| {
+            let panels = columns.count.div_ceil(4 * vectors);
+            let variant = Variant::new(&VECTOR_SUBGROUP, vec![self.elem], Some(header), vec![p.c.is_some().into()]);
+            let params = self.row_params(columns, vectors, p.inner * panels * vectors);
+            Dispatch {
+                variant,
+                params: bytemuck::bytes_of(&params).to_vec(),
+                bindings: self.bindings(columns.b.clone()),
+                workgroups: [panels, p.rows.div_ceil(rows), self.batches()].map(|n| n as u32),
+            }
+        };
+        Some(Lowering { dispatches: self.panels_of_b(4 * vectors).iter().map(dispatch).collect(), scratch: vec![] })
+    }
+
+    pub(super) fn is_float(&self) -> bool {
+        FLOAT_ELEMENT.allowed.contains(&self.elem)
     }
 
     fn direct(&self) -> Option<Lowering> {

@@ -1,11 +1,13 @@
 //! Matrix products.
 
+mod block;
 mod kernels;
 mod lower;
 mod quantized;
 mod subgroup;
 
-pub(crate) use kernels::{DIRECT, TILED, VECTOR};
+pub(crate) use block::BLOCK;
+pub(crate) use kernels::{DIRECT, TILED, VECTOR, VECTOR_SUBGROUP};
 pub(crate) use lower::lower_product;
 pub use quantized::{MatMulInteger, QLinearMatMul};
 pub(crate) use subgroup::{SUBGROUP_ELEMENTS, SUBGROUP_VECTORS};

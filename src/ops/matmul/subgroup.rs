@@ -85,8 +85,7 @@ impl Lowerer<'_> {
     /// For rows of `A` and rows or columns of `B` that are dense; `None` for others and for integers.
     pub(super) fn subgroup(&self) -> Option<Lowering> {
         let p = &self.product;
-        let float = SUBGROUP_VECTORS.types.iter().all(|role| role.allowed.contains(&self.elem));
-        if !float || p.a.column != 1 && p.inner > 1 {
+        if !self.is_float() || p.a.column != 1 && p.inner > 1 {
             return None;
         }
         let whole = p.columns.is_multiple_of(4);
@@ -142,7 +141,9 @@ impl Lowerer<'_> {
             let workgroups = p.rows.div_ceil(tile.rows) * p.columns.div_ceil(panel(tile, layout));
             workgroups * p.inner.div_ceil(SUBGROUP_DEPTH) * (loads + sums) + p.rows * p.columns.div_ceil(4 * SUBGROUP as usize) * store
         };
-        ALL.iter().filter(|t| products >= LARGE || t.rows * t.vectors <= 32).min_by_key(|t| cost(t)).unwrap_or(&ALL[0])
+        // What is shifted leaves no registers for the largest tiles.
+        let large = products >= LARGE && layout != Layout::Shifted;
+        ALL.iter().filter(|t| large || t.rows * t.vectors <= 32).min_by_key(|t| cost(t)).unwrap_or(&ALL[0])
     }
 
     fn subgroup_dispatch(&self, columns: &Columns, layout: Layout, tile: &Tile) -> Dispatch<Arg> {
