@@ -1,8 +1,8 @@
 //! The shapes: layers of torchvision's networks and of DeepBench, one operator each.
 
 use macula::ops::{
-    AveragePool, BatchNormalization, Binary, Conv, ConvTranspose, Gemm, GlobalPool, GroupNormalization, LayerNormalization, MatMul,
-    MaxPool, Op, Padding, PoolKind, Reduce, ReduceFunction, Softmax, Spatial, Transpose, Unary, Window,
+    AveragePool, BatchNormalization, Binary, Concat, Conv, ConvTranspose, Gemm, GlobalPool, GroupNormalization, InstanceNormalization,
+    LayerNormalization, MatMul, MaxPool, Op, Padding, PoolKind, Reduce, ReduceFunction, Softmax, Spatial, Transpose, Unary, Window,
 };
 
 /// What an operator is applied to.
@@ -141,6 +141,8 @@ fn convolutions() -> Vec<Case> {
         depthwise([1, 384, 14, 14], 3, 1),
         depthwise([1, 240, 28, 28], 5, 1),
         depthwise([1, 144, 56, 56], 5, 2),
+        depthwise([1, 240, 28, 28], 3, 2),
+        depthwise([1, 672, 14, 14], 5, 2),
         depthwise([1, 96, 56, 56], 7, 1),
         // VGG and DeepBench's image layers.
         conv([8, 64, 112, 112], 128, 3, 1, 1),
@@ -186,18 +188,34 @@ fn passes() -> Vec<Case> {
         unary("global average pool", GlobalPool { kind: PoolKind::Average }, &[16, 512, 28, 28]),
         normalization("batch norm", batch_norm, image, 4, 64),
         normalization("group norm", GroupNormalization { groups: 32, eps: 1e-5 }, image, 2, 64),
+        normalization("instance norm", InstanceNormalization { eps: 1e-5 }, image, 2, 64),
+        normalization("layer norm", LayerNormalization { axis: -1, eps: 1e-5 }, &[197, 768], 2, 768),
+        normalization("layer norm", LayerNormalization { axis: -1, eps: 1e-5 }, &[3136, 96], 2, 96),
         normalization("layer norm", LayerNormalization { axis: -1, eps: 1e-5 }, &[16, 197, 768], 2, 768),
         reduce(ReduceFunction::Mean, image, &[2, 3]),
         reduce(ReduceFunction::Max, image, &[1]),
+        reduce(ReduceFunction::Max, &[197, 768], &[1]),
+        reduce(ReduceFunction::Sum, &[2048, 2048], &[1]),
         reduce(ReduceFunction::Sum, &[2048, 2048], &[0]),
         unary("softmax", Softmax { axis: -1, log: false, flatten: false }, &[12, 197, 197]),
+        unary("softmax", Softmax { axis: -1, log: false, flatten: false }, &[64, 1000]),
         unary("softmax", Softmax { axis: 1, log: false, flatten: false }, &[1, 21, 224, 224]),
         unary("relu", Unary::Relu, images),
         unary("sigmoid", Unary::Sigmoid, images),
         case("add 4x64x112x112".into(), Binary::Add, vec![input(images), input(images)]),
         case("scale 4x64x112x112 by channel".into(), Binary::Mul, vec![input(images), weight(&[64, 1, 1])]),
+        case("scale 1x144x56x56 by channel".into(), Binary::Mul, vec![input(&[1, 144, 56, 56]), input(&[1, 144, 1, 1])]),
+        case("scale 1x672x7x7 by channel".into(), Binary::Mul, vec![input(&[1, 672, 7, 7]), input(&[1, 672, 1, 1])]),
+        case("scale 4x64x56x56 by channel and sample".into(), Binary::Mul, vec![input(&[4, 64, 56, 56]), input(&[4, 64, 1, 1])]),
+        case("concat 4x64x56x56 with 4x32x56x56".into(), Concat { axis: 1 }, vec![input(&[4, 64, 56, 56]), input(&[4, 32, 56, 56])]),
         unary("transpose to NHWC", Transpose { permutation: vec![0, 2, 3, 1] }, images),
+        unary("transpose to NHWC", Transpose { permutation: vec![0, 2, 3, 1] }, &[1, 96, 56, 56]),
+        unary("transpose to NHWC", Transpose { permutation: vec![0, 2, 3, 1] }, &[1, 768, 7, 7]),
+        unary("transpose to NCHW", Transpose { permutation: vec![0, 3, 1, 2] }, &[1, 56, 56, 96]),
+        unary("transpose heads", Transpose { permutation: vec![0, 2, 1, 3] }, &[1, 197, 12, 64]),
+        unary("transpose keys", Transpose { permutation: vec![0, 2, 1] }, &[12, 197, 64]),
         unary("transpose", Transpose { permutation: vec![1, 0] }, &[2048, 2048]),
         unary("shuffle channels", Transpose { permutation: vec![0, 2, 1, 3, 4] }, &[1, 2, 58, 28, 28]),
+        unary("shuffle channels", Transpose { permutation: vec![0, 2, 1, 3, 4] }, &[1, 2, 232, 7, 7]),
     ]
 }

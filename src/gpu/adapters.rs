@@ -163,12 +163,14 @@ pub(super) const WANTED_FEATURES: wgpu::Features = wgpu::Features::SHADER_F16
 /// What the planner may use of a device.
 pub(super) fn capabilities(device: &wgpu::Device) -> Capabilities {
     let (features, limits, info) = (device.features(), device.limits(), device.adapter_info());
-    let one_subgroup_size = features.contains(wgpu::Features::SUBGROUP) && info.subgroup_min_size == info.subgroup_max_size;
+    let subgroups = features.contains(wgpu::Features::SUBGROUP);
+    let one_subgroup_size = subgroups && info.subgroup_min_size == info.subgroup_max_size;
     Capabilities {
         f16: features.contains(wgpu::Features::SHADER_F16),
         i64: features.contains(wgpu::Features::SHADER_INT64),
         software: info.device_type == wgpu::DeviceType::Cpu,
         subgroup: if one_subgroup_size { info.subgroup_min_size } else { 0 },
+        subgroups,
         max_binding: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
         max_workgroups: limits.max_compute_workgroups_per_dimension,
         max_storage_buffers: limits.max_storage_buffers_per_shader_stage,

@@ -24,6 +24,7 @@ pub(crate) mod pool;
 pub(crate) mod quantize;
 mod reach;
 pub(crate) mod reduce;
+pub(crate) mod rows;
 pub(crate) mod sampling;
 pub(crate) mod softmax;
 pub(crate) mod stencil;

@@ -3,10 +3,11 @@
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::binary::NUMBERS;
+use crate::ops::rows::{SUBGROUP_REDUCE, WorkgroupRow};
 use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
-    ANY_ELEMENT, Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, TypeRole, Variant, WORKGROUP_SIZE,
-    collapse, dims_array, element_count, params, part, workgroups_1d,
+    ANY_ELEMENT, Access, Arg, Capabilities, Elem, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, TypeRole,
+    Variant, WORKGROUP_SIZE, collapse, dims_array, element_count, params, part, workgroups_1d,
 };
 use crate::reference;
 use crate::shape::{Shape, resolve_axis};
@@ -76,6 +77,17 @@ params! {
 }
 
 params! {
+    struct ReduceColumnsParams {
+        outputs: u32,
+        columns: u32,
+        inner: u32,
+        lowest: f32,
+        mask: u32,
+        sign: u32,
+    }
+}
+
+params! {
     struct ReduceStridedParams {
         kept: [[u32; 4]; 2],
         kept_strides: [[u32; 4]; 2],
@@ -123,6 +135,24 @@ pub(crate) static REDUCE_ROWS: Kernel = Kernel {
     ..Kernel::BASE
 };
 
+pub(crate) static REDUCE_ROWS_ANY_SUBGROUP: Kernel = Kernel {
+    name: "reduce_rows_any_subgroup",
+    body: part!("reduce_rows_any_subgroup.wgsl"),
+    parts: &[INDEX, REDUCE, SUBGROUP_REDUCE],
+    types: &[FLOAT_ELEMENT],
+    overrides: &[Override { name: "FUNCTION", values: &[0, 1, 5, 6, 7, 9] }, WorkgroupRow::WORKGROUP],
+    any_subgroup: true,
+    ..REDUCE_ROWS
+};
+
+pub(crate) static REDUCE_COLUMNS: Kernel = Kernel {
+    name: "reduce_columns",
+    body: part!("reduce_columns.wgsl"),
+    overrides: &[OVERRIDES[0], Override { name: "WORKGROUP_SIZE", values: &[WORKGROUP_SIZE] }],
+    params: ReduceColumnsParams::LAYOUT,
+    ..REDUCE_ROWS
+};
+
 pub(crate) static REDUCE_STRIDED: Kernel = Kernel {
     name: "reduce_strided",
     body: part!("reduce_strided.wgsl"),
@@ -153,6 +183,16 @@ const COOPERATE_FROM: usize = 128;
 /// Rows this long are worth a workgroup of 256.
 const LARGE_FROM: usize = 4096;
 
+/// Outputs whose elements are apart, as many as keep a device busy with one invocation each: neighbours read side by side.
+const MANY_COLUMNS: usize = 4096;
+
+/// The extents of the reduced and of the innermost axis, where one axis is reduced before a kept one of whole vectors, and the elements are dense.
+fn columns_of(kept: &[(i64, i64)], reduced: &[(i64, i64)]) -> Option<(usize, usize)> {
+    let (&[(columns, stride)], &(inner, 1)) = (reduced, kept.last()?) else { return None };
+    let dense = stride == inner && inner % 4 == 0 && kept[..kept.len() - 1].iter().all(|&(_, outer)| outer == columns * inner);
+    (dense && kept.len() <= 2).then_some((columns as usize, inner as usize))
+}
+
 /// How `rows` reductions of `columns` elements are dealt out: the overrides `COOPERATIVE` and `WORKGROUP_SIZE`, and the workgroups.
 ///
 /// `enough` rows keep a device busy with one invocation a row.
@@ -162,6 +202,12 @@ pub(crate) fn deal_rows(rows: usize, columns: usize, enough: usize, max: u32) ->
     let per_workgroup = if cooperative { 1 } else { size as usize };
     let workgroups = workgroups_1d(rows, per_workgroup, max).ok_or_else(|| format!("{rows} rows are too many"))?;
     Ok(([cooperative.into(), size], workgroups))
+}
+
+/// How many rows of `columns` elements are enough for one invocation each: on a software device, where workgroup memory is slow, already few,
+/// unless its loops would be too long.
+pub(crate) fn enough_rows(columns: usize, capabilities: &Capabilities) -> usize {
+    if capabilities.software && columns <= 1 << 13 { 64 } else { usize::MAX }
 }
 
 /// `shape` as `[outer, columns, inner]`, the columns those of one axis, which may count from the end.
@@ -185,9 +231,10 @@ pub(crate) fn reduced_axes(op: &Reduce, rank: usize, axes: Option<&[i64]>) -> Re
     Ok(reduced)
 }
 
-impl Reduce {
-    fn code(&self) -> u32 {
-        match self.function {
+impl ReduceFunction {
+    /// The number of `shared/reduce.wgsl`.
+    pub(crate) fn code(self) -> u32 {
+        match self {
             ReduceFunction::Sum => 0,
             ReduceFunction::Mean => 1,
             ReduceFunction::Max => 2,
@@ -200,7 +247,9 @@ impl Reduce {
             ReduceFunction::SumSquare => 9,
         }
     }
+}
 
+impl Reduce {
     fn output_shape(&self, x: &Shape, reduced: &[bool]) -> Shape {
         let extents = x.iter().zip(reduced);
         if self.keep_dims {
@@ -224,7 +273,8 @@ impl Reduce {
             return Err(format!("a result of {} that is no integer needs more digits than f32 has", data.dtype));
         }
         let count = elements as usize / outputs;
-        let variant = |kernel, [cooperative, size]: [u32; 2]| Variant::new(kernel, vec![elem], None, vec![self.code(), cooperative, size]);
+        let variant =
+            |kernel, [cooperative, size]: [u32; 2]| Variant::new(kernel, vec![elem], None, vec![self.function.code(), cooperative, size]);
         let bindings = || vec![Arg::Input(0), Arg::Output(0)];
         let max = context.capabilities.max_workgroups;
 
@@ -239,7 +289,7 @@ impl Reduce {
         let (kept, reduced) = (axes(false), axes(true));
 
         let (lowest, (mask, sign)) = (f32::MIN, narrow_bits(data.dtype));
-        let mut lowerings = vec![];
+        let (mut lowerings, mut behind) = (vec![], vec![]);
         let mut refusal = format!("kept and reduced axes alternate more than 8 times in {}", data.shape);
         let loops = |per_turn: usize, [cooperative, size]: [u32; 2]| {
             let turns = count.div_ceil(if cooperative == 1 { size as usize } else { 1 });
@@ -247,11 +297,22 @@ impl Reduce {
         };
         let integer_mean = self.function == ReduceFunction::Mean && !data.dtype.is_float();
         if !integer_mean && kept.len() <= 1 && matches!(reduced[..], [(_, 1)]) {
-            let (overrides, workgroups) = deal_rows(outputs, count, usize::MAX, max)?;
-            let params = ReduceRowsParams { rows: outputs as u32, columns: count as u32, lowest, mask, sign };
-            match loops(1, overrides) {
-                Ok(()) => lowerings.push(Lowering::single(variant(&REDUCE_ROWS, overrides), &params, bindings(), workgroups)),
+            match lower_rows(self.function.code(), outputs, count, data.dtype, context) {
+                Ok(rows) => lowerings.extend(rows),
                 Err(reason) => refusal = reason,
+            }
+        }
+        if !integer_mean && let Some((columns, inner)) = columns_of(&kept, &reduced) {
+            let outputs = outputs / 4;
+            let params =
+                ReduceColumnsParams { outputs: outputs as u32, columns: count as u32, inner: inner as u32 / 4, lowest, mask, sign };
+            let variant = Variant::new(&REDUCE_COLUMNS, vec![elem], None, vec![self.function.code(), WORKGROUP_SIZE]);
+            let fits = context.capabilities.check_iterations(columns + columns / 64 + 1);
+            if let (Ok(()), Some(workgroups)) = (fits, workgroups_1d(outputs, WORKGROUP_SIZE as usize, max)) {
+                // Few long columns are better shared by workgroups, where these are worth anything.
+                let first = context.capabilities.software || 4 * outputs >= MANY_COLUMNS;
+                let way = Lowering::single(variant, &params, bindings(), workgroups);
+                (if first { &mut lowerings } else { &mut behind }).push(way);
             }
         }
         let dims = |axes: &[(i64, i64)]| dims_array(axes.iter().map(|a| a.0), 1);
@@ -268,7 +329,7 @@ impl Reduce {
                 return Ok(Lowered::Kernels(vec![Lowering::single(variant, &params, bindings(), workgroups)]));
             }
             // Neighbouring outputs read side by side, so one invocation each is best as soon as there are many.
-            let (overrides, workgroups) = deal_rows(outputs, count, 4096, max)?;
+            let (overrides, workgroups) = deal_rows(outputs, count, MANY_COLUMNS, max)?;
             // At the end of each run of the innermost axis, a loop over the axes finds the next one.
             let allowed = loops(1 + 8usize.div_ceil(reduced[1][3].max(1) as usize), overrides);
             let (outputs, count) = (outputs as u32, count as u32);
@@ -278,11 +339,41 @@ impl Reduce {
                 Err(reason) => refusal = reason,
             }
         }
+        lowerings.append(&mut behind);
         if lowerings.is_empty() {
             return Err(refusal);
         }
         Ok(Lowered::Kernels(lowerings))
     }
+}
+
+/// Input 0 as rows, each reduced to an element of output 0; best first.
+pub(crate) fn lower_rows(
+    code: u32,
+    rows: usize,
+    columns: usize,
+    dtype: DType,
+    context: &LowerContext<'_>,
+) -> Result<Vec<Lowering>, String> {
+    let capabilities = context.capabilities;
+    let ([cooperative, size], workgroups) = deal_rows(rows, columns, enough_rows(columns, capabilities), capabilities.max_workgroups)?;
+    let turns = columns.div_ceil(if cooperative == 1 { size as usize } else { 1 });
+    capabilities.check_iterations(turns + turns / 64 + 64)?;
+    let (mask, sign) = narrow_bits(dtype);
+    let params = ReduceRowsParams { rows: rows as u32, columns: columns as u32, lowest: f32::MIN, mask, sign };
+    let elem = context.elem(dtype)?;
+    let single = |kernel, overrides, workgroups| {
+        Lowering::single(Variant::new(kernel, vec![elem], None, overrides), &params, vec![Arg::Input(0), Arg::Output(0)], workgroups)
+    };
+    let mut ways = vec![single(&REDUCE_ROWS, vec![code, cooperative, size], workgroups)];
+    let summed = dtype.is_float() && REDUCE_ROWS_ANY_SUBGROUP.overrides[0].values.contains(&code);
+    if summed && capabilities.subgroups && columns >= COOPERATE_FROM {
+        let size = if columns >= LARGE_FROM { 256 } else { 64 };
+        capabilities.check_iterations(columns.div_ceil(4 * size as usize) + 65)?;
+        let way = workgroups_1d(rows, 1, capabilities.max_workgroups).map(|n| single(&REDUCE_ROWS_ANY_SUBGROUP, vec![code, size], n));
+        ways.splice(if capabilities.software { 1..1 } else { 0..0 }, way);
+    }
+    Ok(ways)
 }
 
 /// The mask of the bits of an integer type that is narrower than its storage, 0 for other types; and its sign bit, 0 without.

@@ -2,7 +2,9 @@
 
 use crate::error::OpError;
 use crate::graph::TensorType;
-use crate::ops::reduce::{along_axis, deal_rows};
+use crate::ops::reduce::{along_axis, deal_rows, enough_rows};
+use crate::ops::rows::{SUBGROUP_REDUCE, SubgroupRows, WorkgroupRow};
+use crate::ops::tile::SUBGROUP;
 use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
     Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, WORKGROUP_SIZE, element_count,
@@ -44,6 +46,14 @@ params! {
 }
 
 params! {
+    struct SoftmaxRowsSubgroupParams {
+        rows: u32,
+        columns: u32,
+        group: u32,
+    }
+}
+
+params! {
     struct SoftmaxStridedParams {
         positions: u32,
         columns: u32,
@@ -58,6 +68,9 @@ params! {
         inner: u32,
     }
 }
+
+/// Columns that keep a GPU busy with one invocation for each four.
+const ENOUGH_POSITIONS: usize = 1 << 17;
 
 const SOFTMAX: Part = part!("shared/softmax.wgsl");
 
@@ -75,6 +88,31 @@ pub(crate) static SOFTMAX_ROWS: Kernel = Kernel {
     ..Kernel::BASE
 };
 
+pub(crate) static SOFTMAX_ROWS_SUBGROUP: Kernel = Kernel {
+    name: "softmax_rows_subgroup",
+    body: part!("softmax_rows_subgroup.wgsl"),
+    parts: &[INDEX, SOFTMAX],
+    types: &[FLOAT_ELEMENT],
+    overrides: &[LOG],
+    independent: &[SubgroupRows::STEPS],
+    params: SoftmaxRowsSubgroupParams::LAYOUT,
+    bindings: &[Access::Read, Access::Write],
+    subgroup: SUBGROUP,
+    ..Kernel::BASE
+};
+
+pub(crate) static SOFTMAX_ROWS_ANY_SUBGROUP: Kernel = Kernel {
+    name: "softmax_rows_any_subgroup",
+    body: part!("softmax_rows_any_subgroup.wgsl"),
+    parts: &[INDEX, SOFTMAX, SUBGROUP_REDUCE],
+    types: &[FLOAT_ELEMENT],
+    overrides: &[LOG, WorkgroupRow::WORKGROUP, WorkgroupRow::STEPS],
+    params: SoftmaxRowsParams::LAYOUT,
+    bindings: &[Access::Read, Access::Write],
+    any_subgroup: true,
+    ..Kernel::BASE
+};
+
 pub(crate) static SOFTMAX_STRIDED: Kernel = Kernel {
     name: "softmax_strided",
     body: part!("softmax_strided.wgsl"),
@@ -86,6 +124,8 @@ pub(crate) static SOFTMAX_STRIDED: Kernel = Kernel {
     bindings: &[Access::Read, Access::Write],
     ..Kernel::BASE
 };
+
+pub(crate) static SOFTMAX_COLUMNS: Kernel = Kernel { name: "softmax_columns", body: part!("softmax_columns.wgsl"), ..SOFTMAX_STRIDED };
 
 pub(crate) static HARDMAX: Kernel = Kernel {
     name: "hardmax",
@@ -111,7 +151,7 @@ impl Softmax {
         split(self.axis, self.flatten, shape)
     }
 
-    fn lower_softmax(&self, context: &LowerContext<'_>) -> Result<Lowering, String> {
+    fn lower_softmax(&self, context: &LowerContext<'_>) -> Result<Vec<Lowering>, String> {
         let output = &context.outputs[0];
         let elem = context.elem(output.dtype)?;
         element_count(&output.shape)?;
@@ -121,17 +161,45 @@ impl Softmax {
         let log = self.log.into();
         let variant = |kernel, overrides| Variant::new(kernel, vec![elem], None, overrides);
         if inner == 1 {
-            let ([cooperative, size], workgroups) = deal_rows(outer, columns, usize::MAX, max)?;
+            let mut ways = vec![];
+            let ([cooperative, size], workgroups) = deal_rows(outer, columns, enough_rows(columns, context.capabilities), max)?;
             context.capabilities.check_iterations(4 * columns / if cooperative == 1 { size as usize } else { 1 } + 64)?;
             let params = SoftmaxRowsParams { rows: outer as u32, columns: columns as u32 };
-            return Ok(Lowering::single(variant(&SOFTMAX_ROWS, vec![log, cooperative, size]), &params, bindings, workgroups));
+            ways.push(Lowering::single(variant(&SOFTMAX_ROWS, vec![log, cooperative, size]), &params, bindings.clone(), workgroups));
+            if let Some(rows) = SubgroupRows::of(outer, columns, context.capabilities)
+                && let Some(workgroups) = workgroups_1d(outer, rows.group, max)
+            {
+                let grouped = SoftmaxRowsSubgroupParams { rows: outer as u32, columns: columns as u32, group: rows.group as u32 };
+                let way = Lowering::single(variant(&SOFTMAX_ROWS_SUBGROUP, vec![log, rows.steps]), &grouped, bindings, workgroups);
+                ways.insert(usize::from(!rows.pays), way);
+            }
+            if let Some(row) = WorkgroupRow::of(columns, context.capabilities)
+                && let Some(workgroups) = workgroups_1d(outer, 1, max)
+            {
+                let variant = variant(&SOFTMAX_ROWS_ANY_SUBGROUP, vec![log, row.invocations, row.steps]);
+                let way = Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups);
+                // A software device has no workgroup memory worth the name; a GPU walks short rows by single invocations.
+                let first = !context.capabilities.software && cooperative == 1;
+                ways.insert(if first { 0 } else { ways.len() }, way);
+            }
+            return Ok(ways);
         }
         // Three walks along the column, the second with a loop of blocks around.
         context.capabilities.check_iterations(4 * columns)?;
         let positions = outer * inner;
         let workgroups = workgroups_1d(positions, WORKGROUP_SIZE as usize, max).ok_or("too many elements")?;
         let params = SoftmaxStridedParams { positions: positions as u32, columns: columns as u32, inner: inner as u32 };
-        Ok(Lowering::single(variant(&SOFTMAX_STRIDED, vec![log, WORKGROUP_SIZE]), &params, bindings, workgroups))
+        let mut ways = vec![Lowering::single(variant(&SOFTMAX_STRIDED, vec![log, WORKGROUP_SIZE]), &params, bindings.clone(), workgroups)];
+        if inner.is_multiple_of(4)
+            && let Some(workgroups) = workgroups_1d(positions / 4, WORKGROUP_SIZE as usize, max)
+        {
+            let params = SoftmaxStridedParams { positions: positions as u32 / 4, columns: columns as u32, inner: inner as u32 / 4 };
+            let way = Lowering::single(variant(&SOFTMAX_COLUMNS, vec![log, WORKGROUP_SIZE]), &params, bindings, workgroups);
+            // A GPU rather has four times as many invocations, unless there are enough.
+            let first = context.capabilities.software || positions >= ENOUGH_POSITIONS;
+            ways.insert(usize::from(!first), way);
+        }
+        Ok(ways)
     }
 }
 
@@ -159,7 +227,7 @@ impl Operator for Softmax {
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
-        Lowered::from_rule(self.lower_softmax(context))
+        Lowered::from_rules(self.lower_softmax(context))
     }
 
     fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {

@@ -84,6 +84,8 @@ pub struct Capabilities {
     pub software: bool,
     /// Invocations of every subgroup; 0 where there are no subgroup operations, or subgroups of several sizes.
     pub subgroup: u32,
+    /// Subgroup operations, whatever the sizes.
+    pub subgroups: bool,
     /// The largest binding in bytes.
     pub max_binding: u64,
     /// The most workgroups along one dimension.
@@ -102,6 +104,7 @@ impl Default for Capabilities {
             i64: false,
             software: false,
             subgroup: 0,
+            subgroups: false,
             max_binding: 128 << 20,
             max_workgroups: 65_535,
             max_storage_buffers: 8,
@@ -201,8 +204,11 @@ pub struct Kernel {
     pub params: ParamsLayout,
     /// The storage buffers from binding 1 on: inputs in the operator's order, outputs last.
     pub bindings: &'static [Access],
-    /// The invocations of a subgroup that it is written for; 0 where it has no subgroup operations.
+    /// The invocations of a subgroup that it is written for; 0 where it has no subgroup operations, or takes subgroups of any size.
     pub subgroup: u32,
+    /// Whether it has subgroup operations that take subgroups of any size, which it finds by the built-ins: it is offered where
+    /// [`Capabilities::subgroups`] says that there are some.
+    pub any_subgroup: bool,
     /// The shared parts of its epilogue, where elements go through `finish` of `shared/epilogue.wgsl` before they are stored: such a
     /// kernel has the overrides [`EPILOGUE`] after its own, binds `held` after its outputs, and its `Params` end with [`EPILOGUE_PARAMS`].
     pub epilogue: &'static [Part],
@@ -241,9 +247,15 @@ impl Kernel {
         params: ParamsLayout { size: 0, fields: &[] },
         bindings: &[],
         subgroup: 0,
+        any_subgroup: false,
         epilogue: &[],
         in_place: None,
     };
+
+    /// Whether it has subgroup operations.
+    pub fn has_subgroups(&self) -> bool {
+        self.subgroup != 0 || self.any_subgroup
+    }
 
     /// Whether it has an epilogue.
     pub fn has_epilogue(&self) -> bool {

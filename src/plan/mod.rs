@@ -73,8 +73,13 @@ pub enum Lowered {
 impl Lowered {
     /// From a rule that gives one lowering or the reason why there is none.
     pub fn from_rule(rule: Result<Lowering, String>) -> Self {
+        Self::from_rules(rule.map(|lowering| vec![lowering]))
+    }
+
+    /// From a rule that gives lowerings, best first, or the reason why there is none.
+    pub fn from_rules(rule: Result<Vec<Lowering>, String>) -> Self {
         match rule {
-            Ok(lowering) => Lowered::Kernels(vec![lowering]),
+            Ok(lowerings) => Lowered::Kernels(lowerings),
             Err(reason) => Lowered::Host(reason),
         }
     }

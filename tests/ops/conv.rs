@@ -144,6 +144,22 @@ fn depthwise_on_many_small_maps() {
     }
 }
 
+/// Rows that begin and end anywhere in a vector, at both strides and with every padding on the left.
+#[test]
+fn depthwise_by_blocks_of_rows() {
+    for (n, c, height, width) in [(1, 9, 14, 14), (2, 3, 9, 7), (1, 5, 28, 28), (3, 2, 7, 30), (1, 2, 3, 1), (2, 2, 2, 2), (1, 3, 13, 57)] {
+        for k in [3, 5, 7] {
+            let half = k / 2;
+            with_bias(Conv { groups: c, ..strided([2, 2], Padding::symmetric([half, half])) }, [n, c, height, width], [c, 1, k, k]).check();
+            with_bias(Conv { groups: c, ..padded([half, half]) }, [n, c, height, width], [c, 1, k, k]).check();
+        }
+    }
+    for left in 0..=3 {
+        let op = Conv { groups: 3, ..strided([2, 2], explicit([1, left], [2, 3])) };
+        without_bias(op, [2, 3, 10, 13], [6, 1, 3, 3]).check();
+    }
+}
+
 /// What is not finite stays in the windows that reach it: nothing outside a plane or in the padding is multiplied.
 #[test]
 fn depthwise_keeps_nan_in_its_windows() {

@@ -35,6 +35,40 @@ fn transposes_of_every_rank() {
     transposed(random(4, [2, 3, 2, 3, 2, 3, 2, 2, 2], -9.0..9.0), &[]).check_on_cpu();
 }
 
+/// Everything a multiple of four: blocks of rows and columns turned in registers, and rows that move as runs of vectors.
+#[test]
+fn transposes_of_whole_vectors() {
+    for shape in [[2, 4, 8, 12], [3, 12, 4, 4], [1, 20, 12, 36]] {
+        for order in [[0, 2, 3, 1], [0, 3, 1, 2], [3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 0, 1], [0, 2, 1, 3], [1, 2, 0, 3]] {
+            transposed(random(1, shape, -9.0..9.0), &order).check();
+        }
+    }
+    transposed(random(2, [260, 516], -9.0..9.0), &[1, 0]).check();
+    transposed(random(2, [4, 4], -9.0..9.0), &[1, 0]).check();
+    transposed(random(3, [3, 5, 300], -9.0..9.0), &[1, 0, 2]).check();
+    transposed(random(4, [2, 3, 2, 3, 2, 3, 4, 4], -9.0..9.0), &[0, 4, 2, 1, 3, 5, 7, 6]).check();
+    transposed(random(5, [2, 3, 2, 3, 2, 3, 8], -9.0..9.0), &[5, 4, 3, 2, 1, 0, 6]).check();
+    transposed(random(6, [2, 3, 2, 3, 2, 3, 2, 8], -9.0..9.0), &[6, 5, 4, 3, 2, 1, 0, 7]).check();
+    for x in every_type(7, [3, 8, 12]) {
+        transposed(x.clone(), &[0, 2, 1]).check();
+        transposed(x, &[1, 0, 2]).check();
+    }
+}
+
+/// Rows that begin anywhere in a vector, in groups of four of which the last has fewer.
+#[test]
+fn rows_that_are_no_whole_vectors() {
+    for (a, b, columns) in [(2, 3, 49), (5, 7, 9), (3, 35, 197), (1, 2, 10), (9, 1, 11), (33, 5, 8)] {
+        transposed(random(1, [a, b, columns], -9.0..9.0), &[1, 0, 2]).check();
+        sliced(random(2, [a, b, columns + 3], -9.0..9.0), &[&[2], &[columns as i64 + 2], &[2]]).check();
+        sliced(random(3, [a + 2, b, columns], -9.0..9.0), &[&[-1, 0], &[0, columns as i64 - 1], &[0, 2], &[-1, 1]]).check();
+    }
+    for x in every_type(4, [3, 5, 9]) {
+        transposed(x, &[1, 0, 2]).check();
+    }
+    transposed(random(5, [2, 3, 2, 3, 2, 3, 9], -9.0..9.0), &[5, 4, 3, 2, 1, 0, 6]).check();
+}
+
 #[test]
 fn slices_of_every_kind() {
     let x = || random(5, [2, 3, 9, 16], -9.0..9.0);

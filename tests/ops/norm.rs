@@ -153,6 +153,25 @@ fn layer_norm() {
     }
 }
 
+/// Rows of whole vectors that a subgroup holds in registers, in groups of which the last may have fewer.
+#[test]
+fn layer_norm_of_groups_of_rows() {
+    for (rows, columns) in [(1, 4), (3, 28), (63, 36), (65, 32), (300, 8), (5, 1020), (2, 1024), (3, 1028)] {
+        let x = far_from_zero(21, [rows, columns]);
+        let (scale, bias) = (random(22, [columns], -2.0..2.0), random(23, [columns], -1.0..1.0));
+        case(layer(-1)).runtime(x.clone()).constant(scale.clone()).check();
+        case(layer(-1)).runtime(x.clone()).constant(scale.clone()).constant(bias.clone()).outputs(3).check();
+        case(RmsNormalization { axis: -1, eps: 1e-5 }).runtime(x).constant(scale.clone()).check();
+        let half = to_f16(&random(24, [rows, columns], -4.0..4.0));
+        case(layer(-1)).runtime(half).constant(to_f16(&scale)).constant(to_f16(&bias)).check();
+    }
+    let mut x = random(25, [20, 64], -4.0..4.0);
+    let values = x.data_mut::<f32>().unwrap();
+    values[3 * 64 + 5] = f32::NAN;
+    values[17 * 64] = f32::INFINITY;
+    case(layer(-1)).runtime(x).constant(random(26, [64], 1.0..2.0)).check();
+}
+
 #[test]
 fn layer_norm_statistics() {
     for (seed, columns) in [1, 7, 8, 9, 63, 65, 1000, 20_011].into_iter().enumerate() {

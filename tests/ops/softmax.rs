@@ -31,6 +31,23 @@ fn rows_of_every_length() {
     }
 }
 
+/// Groups of rows that together are whole vectors, the last of them with fewer: rows that begin anywhere in a vector, shorter than one, longer
+/// than a subgroup holds.
+#[test]
+fn groups_of_rows() {
+    for log in [false, true] {
+        for (rows, columns) in
+            [(1, 1), (5, 1), (6, 2), (3, 3), (9, 5), (70, 31), (66, 33), (7, 197), (257, 49), (5, 1020), (2, 1024), (2, 1021), (3, 1025)]
+        {
+            case(softmax(-1, log)).runtime(random(12, [rows, columns], -8.0..8.0)).check();
+        }
+        for (rows, columns) in [(1, 4), (63, 28), (64, 32), (65, 36), (300, 8)] {
+            case(softmax(-1, log)).runtime(random(13, [rows, columns], -8.0..8.0)).check();
+            case(softmax(-1, log)).runtime(to_f16(&random(14, [rows, columns], -8.0..8.0))).check();
+        }
+    }
+}
+
 #[test]
 fn large_logits_do_not_overflow() {
     for log in [false, true] {

@@ -1,6 +1,9 @@
 //! What runs where, in which order.
 
-use macula::ops::{Concat, Conv, Gather, Gemm, MatMul, Padding, Reshape, ShapeOf, Unary, Unsqueeze};
+use macula::ops::{
+    Binary, Concat, Conv, Gather, Gemm, GlobalPool, LayerNormalization, MatMul, Padding, PoolKind, Reshape, ShapeOf, Softmax, Transpose,
+    Unary, Unsqueeze,
+};
 use macula::plan::{Candidate, Capabilities, LowerOptions, Placed, Step, lower};
 use macula::{DType, Dim, Error, Graph, GraphBuilder, Shape, Tensor};
 
@@ -195,6 +198,81 @@ fn kernels_for_subgroups_of_eight_serve_only_these() {
             assert!(kernels.iter().all(|k| !k.contains("_subgroup")), "subgroups of {other}: {kernels:?}");
         }
     }
+}
+
+/// The kernels that serve one node on input `[1, 12, 16, 20]`, best first.
+fn serving(capabilities: &Capabilities, build: impl Fn(&mut GraphBuilder, macula::ValueId) -> macula::ValueId) -> Vec<&'static str> {
+    let (graph, inputs) = network([1, 12, 16, 20], |b, x| build(b, x));
+    plan_with(graph, &inputs, capabilities, &LowerOptions::default()).kernels.concat()
+}
+
+#[test]
+fn software_devices_have_kernels_of_their_own_for_what_memory_bounds() {
+    let software = Capabilities { software: true, subgroup: 8, ..Capabilities::default() };
+    let gpu = Capabilities::default();
+    let transpose =
+        |permutation: [usize; 4]| move |b: &mut GraphBuilder, x| b.node("y", Transpose { permutation: permutation.into() }, &[x]).unwrap();
+    assert_eq!(serving(&software, transpose([0, 2, 3, 1])), ["transpose_blocks", "strided_copy", "transpose_tiles"]);
+    assert_eq!(serving(&software, transpose([0, 2, 1, 3])), ["strided_copy_runs", "strided_copy"]);
+    assert_eq!(serving(&gpu, transpose([0, 2, 3, 1])), ["transpose_tiles", "strided_copy"]);
+    assert_eq!(serving(&gpu, transpose([0, 2, 1, 3])), ["strided_copy"]);
+    // Four of [1, 12, 16, 20] are too few for a tile.
+    let narrow = |b: &mut GraphBuilder, x| {
+        let rows = b.constant("rows", integers(&[-1, 4]));
+        let matrix = b.node("matrix", Reshape { allow_zero: false }, &[x, rows]).unwrap();
+        b.node("y", Transpose { permutation: vec![1, 0] }, &[matrix]).unwrap()
+    };
+    assert_eq!(serving(&gpu, narrow), ["strided_copy"]);
+    let odd = |b: &mut GraphBuilder, x| {
+        let rows = b.constant("rows", integers(&[4, 64, 15]));
+        let rows = b.node("rows", Reshape { allow_zero: false }, &[x, rows]).unwrap();
+        b.node("y", Transpose { permutation: vec![1, 0, 2] }, &[rows]).unwrap()
+    };
+    assert_eq!(serving(&software, odd), ["strided_copy_rows", "strided_copy"]);
+    assert_eq!(serving(&gpu, odd), ["strided_copy"]);
+    let columns = |b: &mut GraphBuilder, x| b.node("y", Softmax { axis: 1, log: false, flatten: false }, &[x]).unwrap();
+    assert_eq!(serving(&software, columns), ["softmax_columns", "softmax_strided"]);
+    assert_eq!(serving(&gpu, columns), ["softmax_strided", "softmax_columns"]);
+    let softmax = |b: &mut GraphBuilder, x| b.node("y", Softmax { axis: -1, log: false, flatten: false }, &[x]).unwrap();
+    assert_eq!(serving(&software, softmax), ["softmax_rows", "softmax_rows_subgroup"]);
+    assert_eq!(serving(&gpu, softmax), ["softmax_rows"]);
+    let pool = |b: &mut GraphBuilder, x| b.node("y", GlobalPool { kind: PoolKind::Average }, &[x]).unwrap();
+    assert_eq!(serving(&software, pool), ["reduce_rows", "global_average_pool"]);
+    let scale = |b: &mut GraphBuilder, x| {
+        let channel = b.constant("c", Tensor::full([12, 1, 1], 2f32));
+        b.node("y", Binary::Mul, &[x, channel]).unwrap()
+    };
+    assert_eq!(serving(&software, scale), ["binary_runs", "binary", "binary_broadcast"]);
+}
+
+#[test]
+fn kernels_for_subgroups_of_any_size_serve_devices_that_have_some() {
+    let sizes = [
+        Capabilities { subgroups: true, ..Capabilities::default() },
+        Capabilities { subgroups: true, subgroup: 32, ..Capabilities::default() },
+    ];
+    let flat = |b: &mut GraphBuilder, x| {
+        let rows = b.constant("rows", integers(&[12, 320]));
+        b.node("rows", Reshape { allow_zero: false }, &[x, rows]).unwrap()
+    };
+    let softmax = |b: &mut GraphBuilder, x| {
+        let rows = flat(b, x);
+        b.node("y", Softmax { axis: -1, log: false, flatten: false }, &[rows]).unwrap()
+    };
+    let norm = |b: &mut GraphBuilder, x| {
+        let (rows, scale) = (flat(b, x), b.constant("scale", Tensor::full([320], 1f32)));
+        b.node("y", LayerNormalization { axis: -1, eps: 1e-5 }, &[rows, scale]).unwrap()
+    };
+    let pool = |b: &mut GraphBuilder, x| b.node("y", GlobalPool { kind: PoolKind::Average }, &[x]).unwrap();
+    for subgroups in &sizes {
+        assert_eq!(serving(subgroups, softmax), ["softmax_rows_any_subgroup", "softmax_rows"]);
+        assert_eq!(serving(subgroups, norm), ["layer_norm_any_subgroup", "layer_norm"]);
+        assert_eq!(serving(subgroups, pool), ["reduce_rows_any_subgroup", "reduce_rows", "global_average_pool"]);
+    }
+    let none = Capabilities::default();
+    assert_eq!(serving(&none, softmax), ["softmax_rows"]);
+    assert_eq!(serving(&none, norm), ["layer_norm"]);
+    assert_eq!(serving(&none, pool), ["global_average_pool", "reduce_rows"]);
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn features(variant: &Variant) -> Capabilities {
     let mut features = Capabilities::empty();
     features.set(Capabilities::SHADER_FLOAT16, variant.types.contains(&Elem::F16));
     features.set(Capabilities::SHADER_INT64, variant.types.contains(&Elem::I64));
-    features.set(Capabilities::SUBGROUP, variant.kernel.subgroup != 0);
+    features.set(Capabilities::SUBGROUP, variant.kernel.has_subgroups());
     features
 }
 

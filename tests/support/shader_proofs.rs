@@ -47,6 +47,7 @@ fn sound() -> Kernel {
         bindings: &[Access::Read, Access::Write],
         independent: &[],
         subgroup: 0,
+        any_subgroup: false,
         epilogue: &[],
         in_place: None,
     }
@@ -113,6 +114,7 @@ fn compilation() {
     let shuffled = || spoiled("f32(SCALE)", "subgroupShuffle(f32(SCALE), 1u)");
     rejects(shuffled(), &[Check::Compiles], "ubgroup");
     accepts(Kernel { subgroup: 8, types: &[TypeRole { role: "Element", allowed: &[Elem::F32, Elem::I64] }], ..shuffled() });
+    accepts(of_f32(Kernel { any_subgroup: true, ..spoiled("f32(SCALE)", "subgroupAdd(f32(SCALE))") }));
     // There is no such type header.
     rejects(Kernel { types: &[TypeRole { role: "Missing", allowed: &[Elem::F32] }], ..sound() }, &[Check::Compiles], "Element");
 }

@@ -31,7 +31,8 @@ pub fn spir_v(kernel: &Kernel, features: Capabilities, module: &Module, info: &M
     capabilities.extend(features.contains(Capabilities::SHADER_FLOAT16).then_some(spv::Capability::Float16));
     capabilities.extend(features.contains(Capabilities::SHADER_INT64).then_some(spv::Capability::Int64));
     if features.contains(Capabilities::SUBGROUP) {
-        capabilities.extend([spv::Capability::GroupNonUniform, spv::Capability::GroupNonUniformShuffle]);
+        use spv::Capability as C;
+        capabilities.extend([C::GroupNonUniform, C::GroupNonUniformArithmetic, C::GroupNonUniformShuffle]);
     }
     let target = |i| spv::BindingInfo { descriptor_set: 0, binding: i, binding_array_size: None };
     let options = spv::Options {

@@ -1,5 +1,6 @@
 //! The kernels of two operands, and how shapes that broadcast are put to them.
 
+use crate::ops::tile::{WORKGROUPS, workgroup_size};
 use crate::plan::{
     ANY_ELEMENT, Access, Arg, Collapsed, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, TypeRole, Variant,
     WORKGROUP_SIZE, collapse, dims_array, element_count, params, part, workgroups_1d,
@@ -62,6 +63,31 @@ pub(crate) static BINARY: Kernel = Kernel {
     ..Kernel::BASE
 };
 
+params! {
+    struct BinaryRunsParams {
+        vectors: u32,
+        run: u32,
+        period: u32,
+        steps: u32,
+        pieces: u32,
+        mask: u32,
+        sign: u32,
+    }
+}
+
+pub(crate) static BINARY_RUNS: Kernel = Kernel {
+    name: "binary_runs",
+    body: part!("binary_runs.wgsl"),
+    overrides: &[
+        OPERATIONS,
+        Override { name: "BOUNDARIES", values: &[0, 1] },
+        Override { name: "SWAPPED", values: &[0, 1] },
+        Override { name: "WORKGROUP_SIZE", values: WORKGROUPS },
+    ],
+    params: BinaryRunsParams::LAYOUT,
+    ..BINARY
+};
+
 pub(crate) static BINARY_BROADCAST: Kernel = Kernel {
     name: "binary_broadcast",
     body: part!("binary_broadcast.wgsl"),
@@ -102,6 +128,10 @@ const DENSE: u32 = 0;
 const PER_VECTOR: u32 = 1;
 const PER_LANE: u32 = 2;
 const VECTORS: u32 = 3;
+
+/// Invocations that keep a software device busy, and the vectors that each of them owns at most.
+const ENOUGH_RUNS: u32 = 128;
+const LONGEST_RUN: u32 = 196;
 
 /// Which kernel computes an operator, and the number that it knows it by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -150,8 +180,14 @@ fn lower_all(context: &LowerContext<'_>, operation: Operation) -> Result<Vec<Low
         && let Some(repeating) = repeating(&space)
     {
         let overrides = vec![code, repeating.mode(elements), (repeating.operand == 0).into(), WORKGROUP_SIZE];
-        let Repeating { operand, run, period } = repeating;
-        let bindings = vec![Arg::Input(1 - operand), Arg::Input(operand), Arg::Output(0)];
+        let bindings = vec![Arg::Input(1 - repeating.operand), Arg::Input(repeating.operand), Arg::Output(0)];
+        if let Some((params, boundaries, invocations)) = repeating.runs(elements, (mask, sign)).filter(|_| context.capabilities.software) {
+            let size = workgroup_size(true);
+            let workgroups = workgroups_1d(invocations as usize, size as usize, context.capabilities.max_workgroups);
+            let variant = variant(&BINARY_RUNS, vec![code, boundaries, (repeating.operand == 0).into(), size]);
+            lowerings.extend(workgroups.map(|workgroups| Lowering::single(variant, &params, bindings.clone(), workgroups)));
+        }
+        let Repeating { run, period, .. } = repeating;
         let params = BinaryParams { vectors, run, period, mask, sign };
         lowerings.push(Lowering::single(variant(&BINARY, overrides), &params, bindings, workgroups));
     }
@@ -191,6 +227,22 @@ impl Repeating {
         element_count(output).ok()?;
         let strides = |strides: Vec<usize>| strides.into_iter().map(|s| s as i64).collect();
         repeating(&collapse(output, &[strides(output.strides()), strides(operand.broadcast_strides(output))]))
+    }
+
+    /// How [`BINARY_RUNS`] takes so many elements: `BOUNDARIES` and the invocations beside its `Params`. `None` where runs are short.
+    fn runs(&self, elements: u32, (mask, sign): (u32, u32)) -> Option<(BinaryRunsParams, u32, u32)> {
+        let (vectors, period) = (elements.div_ceil(4), self.period);
+        // One element stands for all, the padding included.
+        let run = if period == 1 { 4 * vectors } else { self.run };
+        if run < 4 {
+            return None;
+        }
+        let boundaries = !run.is_multiple_of(4);
+        let dealt = if boundaries { vectors } else { run / 4 };
+        let pieces = dealt.div_ceil((vectors / ENOUGH_RUNS).clamp(1, LONGEST_RUN));
+        let steps = dealt.div_ceil(pieces);
+        let invocations = if boundaries { pieces } else { vectors / dealt * pieces };
+        Some((BinaryRunsParams { vectors, run, period, steps, pieces, mask, sign }, boundaries.into(), invocations))
     }
 
     /// The value of `REPEAT` for so many elements.

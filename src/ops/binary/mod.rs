@@ -7,7 +7,9 @@ mod select;
 mod variadic;
 
 pub use compare::Comparison;
-pub(crate) use kernels::{ARITHMETIC, BINARY, BINARY_BROADCAST, COMPARE_BROADCAST, INTEGER_BROADCAST, PRELU, Repeating, lower_binary};
+pub(crate) use kernels::{
+    ARITHMETIC, BINARY, BINARY_BROADCAST, BINARY_RUNS, COMPARE_BROADCAST, INTEGER_BROADCAST, PRELU, Repeating, lower_binary,
+};
 pub use not::Not;
 pub(crate) use select::WHERE;
 pub use select::Where;

@@ -85,6 +85,40 @@ pub(crate) static DEPTHWISE_PLANES: Kernel = Kernel {
 };
 
 params! {
+    pub(crate) struct RowsParams {
+        planes: u32,
+        out_channels: u32,
+        multiplier: u32,
+        in_maps: u32,
+        in_height: u32,
+        in_width: u32,
+        out_height: u32,
+        out_width: u32,
+        top: u32,
+    }
+}
+
+pub(crate) static DEPTHWISE_ROWS: Kernel = Kernel {
+    name: "conv2d_depthwise_rows",
+    body: part!("conv2d_depthwise_rows.wgsl"),
+    parts: &[INDEX],
+    types: &[FLOAT_ELEMENT],
+    tiles: KERNEL_HEADERS,
+    overrides: &[
+        Override { name: "ALIGNED", values: &[0, 1] },
+        HAS_BIAS,
+        Override { name: "STRIDE", values: &[1, 2] },
+        Override { name: "WORKGROUP_SIZE", values: WORKGROUPS },
+    ],
+    independent: &[Override { name: "LEFT", values: &[0, 1, 2, 3] }],
+    params: RowsParams::LAYOUT,
+    bindings: BINDINGS,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
+    ..Kernel::BASE
+};
+
+params! {
     pub(crate) struct DepthwiseParams {
         multiplier: u32,
         in_height: u32,
@@ -127,7 +161,8 @@ pub(super) fn lowerings(lowerer: &Lowerer) -> Vec<Lowering> {
     let square = Square::of(lowerer);
     let strips = square.as_ref().and_then(|square| square.strips(lowerer));
     let planes = square.as_ref().and_then(|square| square.planes(lowerer));
-    strips.into_iter().chain(planes).chain([general(lowerer)]).collect()
+    let rows = square.as_ref().and_then(|square| square.rows(lowerer));
+    strips.into_iter().chain(planes).chain(rows).chain([general(lowerer)]).collect()
 }
 
 /// A kernel as high as it is wide, the stride the same on both axes, without dilation.
@@ -159,14 +194,41 @@ impl Square {
         Lowering::single(variant, params, bindings(lowerer), groups)
     }
 
+    /// The padding before a row, where the taps of four neighbours are near enough for kernels that walk along rows.
+    fn left(&self, lowerer: &Lowerer) -> Option<usize> {
+        let left = lowerer.convolution.place.before[2];
+        let last_column = 3 * self.stride + self.kernel - 1;
+        (self.stride <= 2 && left <= 3 && last_column - left < 4 * (self.stride + 1)).then_some(left)
+    }
+
+    /// By blocks of rows on a software device: any width.
+    fn rows(&self, lowerer: &Lowerer) -> Option<Lowering> {
+        let c = &lowerer.convolution;
+        let ([_, in_height, in_width], [_, out_height, out_width]) = (c.place.input, c.place.output);
+        let left = self.left(lowerer).filter(|_| lowerer.software)?;
+        let params = RowsParams {
+            planes: self.planes as u32,
+            out_channels: (c.groups * c.out_channels) as u32,
+            multiplier: c.out_channels as u32,
+            in_maps: (c.batch * c.groups) as u32,
+            in_height: in_height as u32,
+            in_width: in_width as u32,
+            out_height: out_height as u32,
+            out_width: out_width as u32,
+            top: c.place.before[1] as u32,
+        };
+        let size = lowerer.workgroup_size();
+        let workgroups = workgroups_1d(self.planes * out_height.div_ceil(STRIP_ROWS), size as usize, lowerer.max_workgroups)?;
+        let overrides = vec![in_width.is_multiple_of(4).into(), lowerer.has_bias(), self.stride as u32, size, left as u32];
+        Some(self.lowering(lowerer, &DEPTHWISE_ROWS, overrides, &params, workgroups))
+    }
+
     /// By strips of whole vectors: widths that are multiples of four.
     fn strips(&self, lowerer: &Lowerer) -> Option<Lowering> {
         let c = &lowerer.convolution;
         let ([_, in_height, in_width], [_, out_height, out_width]) = (c.place.input, c.place.output);
-        let left = c.place.before[2];
-        let last_column = 3 * self.stride + self.kernel - 1;
-        let near = left <= 3 && last_column - left < 4 * (self.stride + 1);
-        if self.stride > 2 || !near || in_width % 4 != 0 || out_width % 4 != 0 {
+        let left = self.left(lowerer)?;
+        if in_width % 4 != 0 || out_width % 4 != 0 {
             return None;
         }
         let out_vectors = out_width / 4;

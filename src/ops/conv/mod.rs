@@ -13,7 +13,7 @@ mod winograd;
 
 pub use deform::DeformConv;
 pub(crate) use deform::of_columns;
-pub(crate) use depthwise::{DEPTHWISE, DEPTHWISE_PLANES, DEPTHWISE_STRIPS};
+pub(crate) use depthwise::{DEPTHWISE, DEPTHWISE_PLANES, DEPTHWISE_ROWS, DEPTHWISE_STRIPS};
 pub use integer::{ConvInteger, QLinearConv};
 pub(crate) use integer::{Quantized, ZeroPoints};
 pub(crate) use kernels::{

@@ -1,5 +1,6 @@
 //! Operators that move elements and compute nothing: exact for every element type.
 
+mod blocks;
 mod center_crop_pad;
 mod concat;
 mod expand;
@@ -10,6 +11,7 @@ mod one_hot;
 mod pad;
 mod resize;
 mod reverse_sequence;
+mod runs;
 mod scatter;
 mod select;
 mod slice;
@@ -20,6 +22,7 @@ mod tile;
 mod transpose;
 mod trilu;
 
+pub(crate) use blocks::{TRANSPOSE_BLOCKS, TRANSPOSE_TILES};
 pub use center_crop_pad::CenterCropPad;
 pub use concat::Concat;
 pub use expand::Expand;
@@ -37,6 +40,7 @@ pub use resize::{AspectRatio, NearestMode, Resize, ResizeCoordinates, ResizeMode
 pub(crate) use resize::{RESIZE, RESIZE_NEAREST, ResizeAxis};
 pub(crate) use reverse_sequence::REVERSE_SEQUENCE;
 pub use reverse_sequence::ReverseSequence;
+pub(crate) use runs::{STRIDED_COPY_ROWS, STRIDED_COPY_RUNS};
 pub(crate) use scatter::{SCATTER_ELEMENTS, SCATTER_LISTED, SCATTER_SEARCH, TENSOR_SCATTER};
 pub use scatter::{ScatterElements, ScatterNd, ScatterReduction, TensorScatter};
 pub use select::{Compress, NonZero, Unique};

@@ -4,9 +4,11 @@ use super::{FLAG, ROW_STATISTICS, ROW_WORKGROUP, count, row_flops, row_workgroup
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::fused::ELEMENT_EPILOGUE;
+use crate::ops::rows::{SUBGROUP_REDUCE, SubgroupRows, WorkgroupRow};
+use crate::ops::tile::SUBGROUP;
 use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
-    Access, Arg, FLOAT_ELEMENT, Kernel, LowerContext, Lowered, Lowering, Override, Variant, collapse, dims_array, params, part,
+    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, collapse, dims_array, params, part,
     workgroups_1d,
 };
 use crate::reference;
@@ -50,6 +52,42 @@ params! {
 }
 
 params! {
+    pub(crate) struct LayerNormRowParams {
+        rows: u32,
+        row_elements: u32,
+        eps: f32,
+    }
+}
+
+pub(crate) static LAYER_NORM_ANY_SUBGROUP: Kernel = Kernel {
+    name: "layer_norm_any_subgroup",
+    body: part!("layer_norm_any_subgroup.wgsl"),
+    parts: &[INDEX, SUBGROUP_REDUCE],
+    types: &[FLOAT_ELEMENT],
+    overrides: &[
+        WorkgroupRow::WORKGROUP,
+        Override { name: "HAS_BIAS", values: FLAG },
+        Override { name: "CENTER", values: FLAG },
+        WorkgroupRow::STEPS,
+    ],
+    params: LayerNormRowParams::LAYOUT,
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    any_subgroup: true,
+    epilogue: ELEMENT_EPILOGUE,
+    in_place: Some(4),
+    ..Kernel::BASE
+};
+
+params! {
+    pub(crate) struct LayerNormSubgroupParams {
+        rows: u32,
+        vectors: u32,
+        group: u32,
+        eps: f32,
+    }
+}
+
+params! {
     pub(crate) struct LayerNormStatisticsParams {
         rows: u32,
         row_elements: u32,
@@ -76,6 +114,19 @@ pub(crate) static LAYER_NORM: Kernel = Kernel {
     ..Kernel::BASE
 };
 
+pub(crate) static LAYER_NORM_SUBGROUP: Kernel = Kernel {
+    name: "layer_norm_subgroup",
+    body: part!("layer_norm_subgroup.wgsl"),
+    parts: &[INDEX],
+    types: &[FLOAT_ELEMENT],
+    overrides: &[Override { name: "HAS_BIAS", values: FLAG }, Override { name: "CENTER", values: FLAG }],
+    independent: &[SubgroupRows::STEPS],
+    params: LayerNormSubgroupParams::LAYOUT,
+    bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
+    subgroup: SUBGROUP,
+    ..Kernel::BASE
+};
+
 pub(crate) static LAYER_NORM_STATISTICS: Kernel = Kernel {
     name: "layer_norm_statistics",
     body: part!("layer_norm_statistics.wgsl"),
@@ -92,7 +143,7 @@ pub(crate) static LAYER_NORM_STATISTICS: Kernel = Kernel {
 const MAX_AXES: usize = 8;
 
 /// The axes from `axis` on of `y` by their statistics, or where not `center` by their mean square.
-fn lower_rows(axis: i64, eps: f32, center: bool, context: &LowerContext<'_>) -> Result<Lowering, String> {
+fn lower_rows(axis: i64, eps: f32, center: bool, context: &LowerContext<'_>) -> Result<Vec<Lowering>, String> {
     let y = &context.outputs[0];
     let axis = resolve_axis(axis, y.shape.rank()).ok_or("axis out of range")?;
     count(y.shape.elements())?;
@@ -118,15 +169,34 @@ fn lower_rows(axis: i64, eps: f32, center: bool, context: &LowerContext<'_>) -> 
     let broadcast = !(whole(1) && whole(2));
     let workgroup = row_workgroup(row_elements, if broadcast { 3 + MAX_AXES } else { 3 }, context.capabilities)?;
     let overrides = vec![workgroup, (bias != Arg::Unused).into(), broadcast.into(), center.into()];
-    let variant = Variant::new(&LAYER_NORM, vec![context.elem(y.dtype)?], None, overrides);
-    Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Input(1), bias, Arg::Output(0)], workgroups))
+    let elem = context.elem(y.dtype)?;
+    let variant = |kernel, overrides| Variant::new(kernel, vec![elem], None, overrides);
+    let bindings = vec![Arg::Input(0), Arg::Input(1), bias.clone(), Arg::Output(0)];
+    let mut ways = vec![Lowering::single(variant(&LAYER_NORM, overrides), &params, bindings.clone(), workgroups)];
+    let by_subgroups = SubgroupRows::of(rows, row_elements, context.capabilities).filter(|_| !broadcast && row_elements.is_multiple_of(4));
+    if let Some(SubgroupRows { group, steps, pays }) = by_subgroups
+        && let Some(workgroups) = workgroups_1d(rows, group, context.capabilities.max_workgroups)
+    {
+        let params = LayerNormSubgroupParams { rows: count(rows)?, vectors: count(row_elements / 4)?, group: group as u32, eps };
+        let variant = variant(&LAYER_NORM_SUBGROUP, vec![(bias != Arg::Unused).into(), center.into(), steps]);
+        ways.insert(usize::from(!pays), Lowering::single(variant, &params, bindings.clone(), workgroups));
+    }
+    if let Some(row) = WorkgroupRow::of(row_elements, context.capabilities).filter(|_| !broadcast) {
+        let params = LayerNormRowParams { rows: count(rows)?, row_elements: count(row_elements)?, eps };
+        let has_bias = (bias != Arg::Unused).into();
+        let variant = variant(&LAYER_NORM_ANY_SUBGROUP, vec![row.invocations, has_bias, center.into(), row.steps]);
+        let way = Lowering::single(variant, &params, bindings, workgroups);
+        // A software device has no workgroup memory worth the name.
+        ways.insert(if context.capabilities.software { ways.len() } else { 0 }, way);
+    }
+    Ok(ways)
 }
 
 /// The normalization, and the statistics once more where they are outputs, which is rare.
-fn lower_layer(op: &LayerNormalization, context: &LowerContext<'_>) -> Result<Lowering, String> {
-    let mut lowering = lower_rows(op.axis, op.eps, true, context)?;
+fn lower_layer(op: &LayerNormalization, context: &LowerContext<'_>) -> Result<Vec<Lowering>, String> {
+    let mut ways = lower_rows(op.axis, op.eps, true, context)?;
     if context.outputs.len() < 2 {
-        return Ok(lowering);
+        return Ok(ways);
     }
     let x = context.inputs.required(0, "X").map_err(|e| e.to_string())?;
     let rows = context.outputs[1].shape.elements();
@@ -137,9 +207,11 @@ fn lower_layer(op: &LayerNormalization, context: &LowerContext<'_>) -> Result<Lo
     let workgroups = workgroups_1d(rows, 1, context.capabilities.max_workgroups).ok_or("too many rows")?;
     let statistics = Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(1), inverse], workgroups);
     // The normalization goes last: it is the kernel that the node is known by.
-    lowering.dispatches.splice(0..0, statistics.dispatches);
-    lowering.scratch.push(4 * rows as u64);
-    Ok(lowering)
+    for way in &mut ways {
+        way.dispatches.splice(0..0, statistics.dispatches.clone());
+        way.scratch.push(4 * rows as u64);
+    }
+    Ok(ways)
 }
 
 fn without_leading_ones(dims: &[usize]) -> &[usize] {
@@ -189,7 +261,7 @@ impl Operator for LayerNormalization {
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
-        Lowered::from_rule(lower_layer(self, context))
+        Lowered::from_rules(lower_layer(self, context))
     }
 
     fn reference(&self, inputs: &[Option<&Tensor>], outputs: usize) -> Result<Vec<Tensor>, OpError> {
@@ -242,7 +314,7 @@ impl Operator for RmsNormalization {
         if dtypes[0] != dtypes[1] {
             return Lowered::Host("no kernel mixes types of input and scale".into());
         }
-        Lowered::from_rule(lower_rows(self.axis, self.eps, false, context))
+        Lowered::from_rules(lower_rows(self.axis, self.eps, false, context))
     }
 
     fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {

@@ -10,7 +10,7 @@ pub use batch::BatchNormalization;
 pub(crate) use batch::{BATCH_NORM, BATCH_NORM_TRAINING, RUNNING_STATISTICS};
 pub(crate) use group::GROUP_NORM;
 pub use group::{GroupNormalization, InstanceNormalization};
-pub(crate) use layer::{LAYER_NORM, LAYER_NORM_STATISTICS};
+pub(crate) use layer::{LAYER_NORM, LAYER_NORM_ANY_SUBGROUP, LAYER_NORM_STATISTICS, LAYER_NORM_SUBGROUP};
 pub use layer::{LayerNormalization, RmsNormalization};
 pub(crate) use local::LRN;
 pub use local::LocalResponseNormalization;

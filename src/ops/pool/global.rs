@@ -3,6 +3,7 @@
 use super::average::check_order;
 use crate::error::{OpError, Result};
 use crate::graph::{Parts, TensorType, ValueId};
+use crate::ops::reduce::{REDUCE_ROWS_ANY_SUBGROUP, lower_rows};
 use crate::ops::{
     FLOATS, LpPool, Operands, Operator, Padding, Reach, ReachContext, Reduce, ReduceFunction, Reshape, Spatial, Tolerance, window::Window,
 };
@@ -71,7 +72,7 @@ fn pooled(x: &Shape) -> Result<Shape, OpError> {
     Ok(x.iter().enumerate().map(|(axis, &extent)| if axis < 2 { extent } else { 1 }).collect())
 }
 
-fn lower_global(op: &GlobalPool, context: &LowerContext<'_>) -> Result<Lowering, String> {
+fn lower_global(op: &GlobalPool, context: &LowerContext<'_>) -> Result<Vec<Lowering>, String> {
     let x = context.inputs.required(0, "X").map_err(|e| e.to_string())?;
     let too_many = |_| String::from("too many elements");
     let (maps, elements) = (context.outputs[0].shape.elements(), x.shape.elements() / context.outputs[0].shape.elements());
@@ -81,14 +82,19 @@ fn lower_global(op: &GlobalPool, context: &LowerContext<'_>) -> Result<Lowering,
     let turns = elements.div_ceil(lanes as usize);
     context.capabilities.check_iterations(turns + turns.div_ceil(64) + 6)?;
     let workgroups = workgroups_1d(maps, (WORKGROUP_SIZE / lanes) as usize, context.capabilities.max_workgroups).ok_or("too many maps")?;
-    let kernel = match op.kind {
-        PoolKind::Average => &GLOBAL_AVERAGE_POOL,
-        PoolKind::Max => &GLOBAL_MAX_POOL,
+    let (kernel, function) = match op.kind {
+        PoolKind::Average => (&GLOBAL_AVERAGE_POOL, ReduceFunction::Mean),
+        PoolKind::Max => (&GLOBAL_MAX_POOL, ReduceFunction::Max),
     };
     let types = vec![context.elem(x.dtype)?];
     let variant = Variant::new(kernel, types, None, vec![WORKGROUP_SIZE, lanes]);
     let params = GlobalPoolParams { maps: maps as u32, elements: elements as u32 };
-    Ok(Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups))
+    let mut ways = vec![Lowering::single(variant, &params, vec![Arg::Input(0), Arg::Output(0)], workgroups)];
+    // Maps as rows are read in vectors; a GPU has workgroups for the long ones alone.
+    let rows = lower_rows(function.code(), maps, elements, x.dtype, context).unwrap_or_default();
+    let first = rows.first().is_some_and(|way| context.capabilities.software || way.kernel() == REDUCE_ROWS_ANY_SUBGROUP.name);
+    ways.splice(if first { 0..0 } else { 1..1 }, rows);
+    Ok(ways)
 }
 
 /// Invocations that share a map: as many as its elements keep busy, one where workgroup memory is emulated.
@@ -124,7 +130,7 @@ impl Operator for GlobalPool {
     }
 
     fn lower(&self, context: &LowerContext<'_>) -> Lowered {
-        Lowered::from_rule(lower_global(self, context))
+        Lowered::from_rules(lower_global(self, context))
     }
 
     fn reference(&self, inputs: &[Option<&Tensor>], _outputs: usize) -> Result<Vec<Tensor>, OpError> {
