@@ -80,6 +80,9 @@ impl Chooser<'_> {
             if ![0, capabilities.subgroup].contains(&kernel.subgroup) {
                 return Err(format!("{} is for subgroups of {}", kernel.name, kernel.subgroup));
             }
+            if kernel.any_subgroup && !capabilities.subgroups {
+                return Err(format!("{} is for devices with subgroups", kernel.name));
+            }
             if dispatch.bindings.len() > capabilities.max_storage_buffers as usize {
                 let (name, most) = (dispatch.variant.kernel.name, capabilities.max_storage_buffers);
                 return Err(format!("{name} binds {} buffers, the device allows {most}", dispatch.bindings.len()));

@@ -203,7 +203,7 @@ fn kernels_for_subgroups_of_eight_serve_only_these() {
 /// The kernels that serve one node on input `[1, 12, 16, 20]`, best first.
 fn serving(capabilities: &Capabilities, build: impl Fn(&mut GraphBuilder, macula::ValueId) -> macula::ValueId) -> Vec<&'static str> {
     let (graph, inputs) = network([1, 12, 16, 20], |b, x| build(b, x));
-    plan_with(graph, &inputs, capabilities, &LowerOptions::default()).kernels.concat()
+    plan_with(graph, &inputs, capabilities, &LowerOptions::default()).candidates.iter().flatten().map(|c| c.kernel).collect()
 }
 
 #[test]
