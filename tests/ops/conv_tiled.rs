@@ -27,14 +27,22 @@ fn with_bias(op: impl Into<Op>, x: [usize; 4], w: [usize; 4]) -> Case {
     case(op).runtime(random(1, x, -1.0..1.0)).constant(random(2, w, -1.0..1.0)).constant(random(3, [w[0]], -1.0..1.0))
 }
 
-/// Every tile of a kernel.
-fn check(kernel: &str, op: Conv, x: [usize; 4], w: [usize; 4]) {
-    with_bias(op, x, w).check_variants(blocks(kernel).map(|block| name(kernel, "f32", block)));
+/// Every tile of a kernel, for a node with a bias.
+fn whole(kernel: &str) -> impl Iterator<Item = String> {
+    blocks(kernel).map(move |block| name(kernel, "f32", block) + " HAS_BIAS=1")
 }
 
-/// Every tile of a kernel in slices of its inner dimension, which alone do without the bias.
+/// Every tile of a kernel in slices of the inner dimension, which leave the bias to their sum.
+fn sliced(kernel: &str) -> impl Iterator<Item = String> {
+    blocks(kernel).map(move |block| name(kernel, "f32", block) + " HAS_BIAS=0")
+}
+
+fn check(kernel: &str, op: Conv, x: [usize; 4], w: [usize; 4]) {
+    with_bias(op, x, w).check_variants(whole(kernel));
+}
+
 fn check_sliced(kernel: &str, op: Conv, x: [usize; 4], w: [usize; 4]) {
-    with_bias(op, x, w).check_variants(blocks(kernel).map(|block| name(kernel, "f32", block) + " HAS_BIAS=0"));
+    with_bias(op, x, w).check_variants(sliced(kernel));
 }
 
 fn padded(before: impl Into<Spatial>, after: impl Into<Spatial>) -> Conv {
@@ -115,18 +123,16 @@ fn nan_stays_in_its_windows() {
 fn epilogues_end_every_tile() {
     let steps = vec![Step::Binary { op: Binary::Add, operand: 3, swapped: false }, Step::Unary(Unary::Relu)];
     let fused = |base: Conv| Fused { base: Some(Box::new(base.into())), base_inputs: 3, steps: steps.clone() };
-    for (kernel, op, x, w) in [
-        (POINTWISE, Conv::default(), [2, 520, 4, 5], [70, 520, 1, 1]),
-        (BY_TAPS, padded([1, 0], [1, 2]), [2, 131, 5, 6], [65, 131, 3, 3]),
-        (FOLDED, padded([1, 1], [1, 1]), [2, 5, 7, 9], [35, 5, 3, 3]),
-    ] {
-        let held = || random(4, [x[0], w[0], x[2], x[3]], -1.0..1.0);
-        let case = || with_bias(fused(op), x, w).runtime(held());
-        case().check_variants(blocks(kernel).map(|block| name(kernel, "f32", block)));
-        if kernel != FOLDED {
-            case().check_variants(blocks(kernel).map(|block| name(kernel, "f32", block) + " HAS_BIAS=0"));
-        }
-    }
+    let check = |op: Conv, x: [usize; 4], w: [usize; 4], variants: Vec<String>| {
+        let held = random(4, [x[0], w[0], x[2], x[3]], -1.0..1.0);
+        with_bias(fused(op), x, w).runtime(held).check_variants(variants);
+    };
+    let (same, wide) = (padded([1, 1], [1, 1]), padded([1, 0], [1, 2]));
+    check(Conv::default(), [2, 37, 4, 5], [70, 37, 1, 1], whole(POINTWISE).collect());
+    check(wide, [2, 37, 5, 6], [65, 37, 3, 3], whole(BY_TAPS).collect());
+    check(same, [2, 5, 7, 9], [35, 5, 3, 3], whole(FOLDED).collect());
+    check(Conv::default(), [2, 520, 4, 5], [70, 520, 1, 1], sliced(POINTWISE).collect());
+    check(wide, [2, 131, 5, 6], [65, 131, 3, 3], sliced(BY_TAPS).collect());
 }
 
 #[test]

@@ -16,6 +16,12 @@ pub fn is_main_tile(variant: &Variant) -> bool {
     variant.tile.is_some_and(|tile| sizes_a_tile(tile.source)) && variant.types.iter().any(|elem| matches!(elem, Elem::F32 | Elem::F16))
 }
 
+/// Whether software devices alone run a variant: workgroups of one SIMD vector, rows that share one copy of their epilogue.
+pub fn is_for_software(variant: &Variant) -> bool {
+    let software = |constant: &(&str, f64)| [("ROLLED", 1.0), ("WORKGROUP_SIZE", 8.0)].contains(constant);
+    variant.kernel.subgroup != 0 || variant.constants().iter().any(software)
+}
+
 /// Whether a source has the sizes of a register tile.
 pub fn sizes_a_tile(source: &str) -> bool {
     source.contains("const TILE_")
