@@ -6,8 +6,8 @@ use crate::ops::binary::NUMBERS;
 use crate::ops::rows::{SUBGROUP_REDUCE, WorkgroupRow};
 use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
-    ANY_ELEMENT, Access, Arg, Capabilities, Elem, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, TypeRole,
-    Variant, WORKGROUP_SIZE, collapse, dims_array, element_count, params, part, workgroups_1d,
+    ANY_ELEMENT, Access, Arg, Capabilities, Elem, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Subgroups,
+    TypeRole, Variant, WORKGROUP_SIZE, collapse, dims_array, element_count, params, part, workgroups_1d,
 };
 use crate::reference;
 use crate::shape::{Shape, resolve_axis};
@@ -141,7 +141,7 @@ pub(crate) static REDUCE_ROWS_ANY_SUBGROUP: Kernel = Kernel {
     parts: &[INDEX, REDUCE, SUBGROUP_REDUCE],
     types: &[FLOAT_ELEMENT],
     overrides: &[Override { name: "FUNCTION", values: &[0, 1, 5, 6, 7, 9] }, WorkgroupRow::WORKGROUP],
-    any_subgroup: true,
+    subgroups: Subgroups::Any,
     ..REDUCE_ROWS
 };
 

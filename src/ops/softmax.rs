@@ -7,8 +7,8 @@ use crate::ops::rows::{SUBGROUP_REDUCE, SubgroupRows, WorkgroupRow};
 use crate::ops::tile::SUBGROUP;
 use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
-    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Variant, WORKGROUP_SIZE, element_count,
-    params, part, workgroups_1d,
+    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Part, Subgroups, Variant, WORKGROUP_SIZE,
+    element_count, params, part, workgroups_1d,
 };
 use crate::reference;
 use crate::shape::{Shape, resolve_axis};
@@ -97,7 +97,7 @@ pub(crate) static SOFTMAX_ROWS_SUBGROUP: Kernel = Kernel {
     independent: &[SubgroupRows::STEPS],
     params: SoftmaxRowsSubgroupParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
-    subgroup: SUBGROUP,
+    subgroups: Subgroups::Exactly(SUBGROUP),
     ..Kernel::BASE
 };
 
@@ -109,7 +109,7 @@ pub(crate) static SOFTMAX_ROWS_ANY_SUBGROUP: Kernel = Kernel {
     overrides: &[LOG, WorkgroupRow::WORKGROUP, WorkgroupRow::STEPS],
     params: SoftmaxRowsParams::LAYOUT,
     bindings: &[Access::Read, Access::Write],
-    any_subgroup: true,
+    subgroups: Subgroups::Any,
     ..Kernel::BASE
 };
 

@@ -77,12 +77,7 @@ impl Chooser<'_> {
                 ));
             }
             let kernel = dispatch.variant.kernel;
-            if ![0, capabilities.subgroup].contains(&kernel.subgroup) {
-                return Err(format!("{} is for subgroups of {}", kernel.name, kernel.subgroup));
-            }
-            if kernel.any_subgroup && !capabilities.subgroups {
-                return Err(format!("{} is for devices with subgroups", kernel.name));
-            }
+            capabilities.check_subgroups(kernel.subgroups).map_err(|why| format!("{} {why}", kernel.name))?;
             if dispatch.bindings.len() > capabilities.max_storage_buffers as usize {
                 let (name, most) = (dispatch.variant.kernel.name, capabilities.max_storage_buffers);
                 return Err(format!("{name} binds {} buffers, the device allows {most}", dispatch.bindings.len()));

@@ -117,6 +117,15 @@ impl Default for Capabilities {
 const SOFTWARE_ITERATIONS: usize = 65_000;
 
 impl Capabilities {
+    /// That the device has such subgroups, or the reason why not.
+    pub fn check_subgroups(&self, subgroups: Subgroups) -> Result<(), String> {
+        match subgroups {
+            Subgroups::Any if !self.subgroups => Err("is for devices with subgroups".into()),
+            Subgroups::Exactly(size) if self.subgroup != size => Err(format!("is for subgroups of {size}")),
+            _ => Ok(()),
+        }
+    }
+
     /// That one invocation may make so many iterations, those of nested loops summed up, or the reason why not.
     pub fn check_iterations(&self, iterations: usize) -> Result<(), String> {
         if self.software && iterations > SOFTWARE_ITERATIONS {
@@ -124,6 +133,17 @@ impl Capabilities {
         }
         Ok(())
     }
+}
+
+/// The subgroups that a kernel is written for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subgroups {
+    /// Whatever there are: it has no subgroup operations.
+    None,
+    /// Of so many invocations, which its workgroups have too.
+    Exactly(u32),
+    /// Of any size, which it finds by the built-ins.
+    Any,
 }
 
 /// How a kernel uses one storage buffer.
@@ -204,11 +224,8 @@ pub struct Kernel {
     pub params: ParamsLayout,
     /// The storage buffers from binding 1 on: inputs in the operator's order, outputs last.
     pub bindings: &'static [Access],
-    /// The invocations of a subgroup that it is written for; 0 where it has no subgroup operations, or takes subgroups of any size.
-    pub subgroup: u32,
-    /// Whether it has subgroup operations that take subgroups of any size, which it finds by the built-ins: it is offered where
-    /// [`Capabilities::subgroups`] says that there are some.
-    pub any_subgroup: bool,
+    /// The subgroups that it is written for.
+    pub subgroups: Subgroups,
     /// The shared parts of its epilogue, where elements go through `finish` of `shared/epilogue.wgsl` before they are stored: such a
     /// kernel has the overrides [`EPILOGUE`] after its own, binds `held` after its outputs, and its `Params` end with [`EPILOGUE_PARAMS`].
     pub epilogue: &'static [Part],
@@ -246,16 +263,10 @@ impl Kernel {
         independent: &[],
         params: ParamsLayout { size: 0, fields: &[] },
         bindings: &[],
-        subgroup: 0,
-        any_subgroup: false,
+        subgroups: Subgroups::None,
         epilogue: &[],
         in_place: None,
     };
-
-    /// Whether it has subgroup operations.
-    pub fn has_subgroups(&self) -> bool {
-        self.subgroup != 0 || self.any_subgroup
-    }
 
     /// Whether it has an epilogue.
     pub fn has_epilogue(&self) -> bool {

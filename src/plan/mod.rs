@@ -23,8 +23,8 @@ use std::fmt;
 
 pub(crate) use kernel::{ANY_ELEMENT, FLOAT_ELEMENT, INDEX, WORKGROUP_SIZE, params, part};
 pub use kernel::{
-    Access, Capabilities, EPILOGUE, EPILOGUE_PARAMS, Elem, Kernel, Override, ParamsField, ParamsLayout, ParamsMember, Part, TypeRole,
-    type_header,
+    Access, Capabilities, EPILOGUE, EPILOGUE_PARAMS, Elem, Kernel, Override, ParamsField, ParamsLayout, ParamsMember, Part, Subgroups,
+    TypeRole, type_header,
 };
 pub use kernels::KERNELS;
 pub(crate) use layout::{Collapsed, collapse, dims_array, element_count, workgroups_1d};

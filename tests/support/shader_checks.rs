@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use macula::plan::{Access, EPILOGUE_PARAMS, Elem, Kernel, Variant};
+use macula::plan::{Access, EPILOGUE_PARAMS, Elem, Kernel, Subgroups, Variant};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 use naga::{AddressSpace, ArraySize, Expression, GlobalVariable, Literal, Module, ResourceBinding, ShaderStage, StorageAccess, TypeInner};
 use rayon::prelude::*;
@@ -137,7 +137,7 @@ fn features(variant: &Variant) -> Capabilities {
     let mut features = Capabilities::empty();
     features.set(Capabilities::SHADER_FLOAT16, variant.types.contains(&Elem::F16));
     features.set(Capabilities::SHADER_INT64, variant.types.contains(&Elem::I64));
-    features.set(Capabilities::SUBGROUP, variant.kernel.has_subgroups());
+    features.set(Capabilities::SUBGROUP, variant.kernel.subgroups != Subgroups::None);
     features
 }
 

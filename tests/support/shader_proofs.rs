@@ -1,6 +1,6 @@
 //! Proof that each check can fail: small kernels, wrong in one way each, which must be rejected for that and nothing else.
 
-use macula::plan::{Access, Elem, Kernel, Override, ParamsField, ParamsLayout, Part, TypeRole};
+use macula::plan::{Access, Elem, Kernel, Override, ParamsField, ParamsLayout, Part, Subgroups, TypeRole};
 
 use crate::shader_checks::{Check, check_all, guarded};
 
@@ -46,8 +46,7 @@ fn sound() -> Kernel {
         },
         bindings: &[Access::Read, Access::Write],
         independent: &[],
-        subgroup: 0,
-        any_subgroup: false,
+        subgroups: Subgroups::None,
         epilogue: &[],
         in_place: None,
     }
@@ -113,8 +112,12 @@ fn compilation() {
     // Subgroup operations are for kernels that say so.
     let shuffled = || spoiled("f32(SCALE)", "subgroupShuffle(f32(SCALE), 1u)");
     rejects(shuffled(), &[Check::Compiles], "ubgroup");
-    accepts(Kernel { subgroup: 8, types: &[TypeRole { role: "Element", allowed: &[Elem::F32, Elem::I64] }], ..shuffled() });
-    accepts(of_f32(Kernel { any_subgroup: true, ..spoiled("f32(SCALE)", "subgroupAdd(f32(SCALE))") }));
+    accepts(Kernel {
+        subgroups: Subgroups::Exactly(8),
+        types: &[TypeRole { role: "Element", allowed: &[Elem::F32, Elem::I64] }],
+        ..shuffled()
+    });
+    accepts(of_f32(Kernel { subgroups: Subgroups::Any, ..spoiled("f32(SCALE)", "subgroupAdd(f32(SCALE))") }));
     // There is no such type header.
     rejects(Kernel { types: &[TypeRole { role: "Missing", allowed: &[Elem::F32] }], ..sound() }, &[Check::Compiles], "Element");
 }

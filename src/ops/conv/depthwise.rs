@@ -3,8 +3,8 @@
 use super::kernels::{BINDINGS, HAS_BIAS};
 use super::lower::Lowerer;
 use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
-use crate::ops::tile::{ROLLED, TILE_ROWS, WORKGROUPS};
-use crate::plan::{Arg, FLOAT_ELEMENT, INDEX, Kernel, Lowering, Override, Part, params, part, workgroups_1d};
+use crate::ops::tile::{ROLLED, SUBGROUP, TILE_ROWS, WORKGROUPS};
+use crate::plan::{Arg, FLOAT_ELEMENT, INDEX, Kernel, Lowering, Override, Part, Subgroups, params, part, workgroups_1d};
 
 /// The headers of square kernels with so many taps a side.
 const KERNELS: [(usize, Part); 3] =
@@ -78,7 +78,7 @@ pub(crate) static DEPTHWISE_PLANES: Kernel = Kernel {
     independent: &[Override { name: "WIDTH", values: &WIDTHS }],
     params: PlanesParams::LAYOUT,
     bindings: BINDINGS,
-    subgroup: 8,
+    subgroups: Subgroups::Exactly(SUBGROUP),
     epilogue: VECTOR_EPILOGUE,
     in_place: Some(4),
     ..Kernel::BASE

@@ -4,7 +4,7 @@ use super::kernels::{BINDINGS, HAS_BIAS, POINTWISE};
 use super::lower::Lowerer;
 use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
 use crate::ops::tile::{LANE_TILE, SUBGROUP, SUBGROUP_DEPTH, SUBGROUP_TILE_HEADERS, SubgroupTiles, Tile};
-use crate::plan::{Access, Arg, FLOAT_ELEMENT, Kernel, Lowering, Packing, Part, params, part};
+use crate::plan::{Access, Arg, FLOAT_ELEMENT, Kernel, Lowering, Packing, Part, Subgroups, params, part};
 use crate::tensor::Tensor;
 
 const LANE_WEIGHTS: Part = part!("shared/lane_weights.wgsl");
@@ -27,7 +27,7 @@ pub(crate) static POINTWISE_SUBGROUP: Kernel = Kernel {
     overrides: &[HAS_BIAS],
     params: PointwiseSubgroupParams::LAYOUT,
     bindings: BINDINGS,
-    subgroup: SUBGROUP,
+    subgroups: Subgroups::Exactly(SUBGROUP),
     epilogue: VECTOR_EPILOGUE,
     in_place: POINTWISE.in_place,
     ..Kernel::BASE
@@ -63,7 +63,7 @@ pub(crate) static IMPLICIT_GEMM_SUBGROUP: Kernel = Kernel {
     overrides: &[HAS_BIAS],
     params: ImplicitGemmSubgroupParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Read, Access::Write],
-    subgroup: SUBGROUP,
+    subgroups: Subgroups::Exactly(SUBGROUP),
     epilogue: ELEMENT_EPILOGUE,
     in_place: Some(5),
     ..Kernel::BASE
@@ -92,7 +92,7 @@ pub(crate) static SAME_SUBGROUP: Kernel = Kernel {
     overrides: &[HAS_BIAS],
     params: SameParams::LAYOUT,
     bindings: IMPLICIT_GEMM_SUBGROUP.bindings,
-    subgroup: SUBGROUP,
+    subgroups: Subgroups::Exactly(SUBGROUP),
     epilogue: ELEMENT_EPILOGUE,
     in_place: IMPLICIT_GEMM_SUBGROUP.in_place,
     ..Kernel::BASE

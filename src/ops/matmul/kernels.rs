@@ -2,7 +2,7 @@
 
 use crate::ops::fused::ELEMENT_EPILOGUE;
 use crate::ops::tile::{ROLLED, SUBGROUP, TILE_HEADERS, TILE_ROWS, WORKGROUPS};
-use crate::plan::{ANY_ELEMENT, Access, Elem, FLOAT_ELEMENT, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
+use crate::plan::{ANY_ELEMENT, Access, Elem, FLOAT_ELEMENT, INDEX, Kernel, Override, Part, Subgroups, WORKGROUP_SIZE, params, part};
 
 /// `batch_offset`
 pub(super) const BATCH: Part = part!("shared/batch.wgsl");
@@ -77,7 +77,7 @@ pub(crate) static VECTOR_SUBGROUP: Kernel = Kernel {
     body: part!("matmul_vector_subgroup.wgsl"),
     types: &[FLOAT_ELEMENT],
     overrides: &[HAS_C],
-    subgroup: SUBGROUP,
+    subgroups: Subgroups::Exactly(SUBGROUP),
     ..VECTOR
 };
 

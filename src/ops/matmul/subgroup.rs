@@ -4,7 +4,7 @@ use super::kernels::{BATCH, BINDINGS};
 use super::lower::{Columns, Lowerer};
 use crate::ops::fused::{COLUMN_EPILOGUE, ELEMENT_EPILOGUE};
 use crate::ops::tile::{LANE_TILE, SUBGROUP, SUBGROUP_DEPTH, SubgroupTiles, Tile};
-use crate::plan::{Arg, Dispatch, FLOAT_ELEMENT, Kernel, Lowering, Override, Packing, Part, Variant, params, part};
+use crate::plan::{Arg, Dispatch, FLOAT_ELEMENT, Kernel, Lowering, Override, Packing, Part, Subgroups, Variant, params, part};
 
 const LANE_MATRICES: Part = part!("shared/lane_matrices.wgsl");
 
@@ -42,7 +42,7 @@ pub(crate) static SUBGROUP_VECTORS: Kernel = Kernel {
     overrides: &[A_SHIFTED, Override { name: "B_LAYOUT", values: &[Layout::Vectors as u32, Layout::Transposed as u32] }, ADDENDS],
     params: SubgroupParams::LAYOUT,
     bindings: BINDINGS,
-    subgroup: SUBGROUP,
+    subgroups: Subgroups::Exactly(SUBGROUP),
     epilogue: COLUMN_EPILOGUE,
     in_place: Some(4),
     ..Kernel::BASE

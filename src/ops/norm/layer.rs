@@ -8,8 +8,8 @@ use crate::ops::rows::{SUBGROUP_REDUCE, SubgroupRows, WorkgroupRow};
 use crate::ops::tile::SUBGROUP;
 use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance};
 use crate::plan::{
-    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Variant, collapse, dims_array, params, part,
-    workgroups_1d,
+    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Override, Subgroups, Variant, collapse, dims_array, params,
+    part, workgroups_1d,
 };
 use crate::reference;
 use crate::shape::{Shape, resolve_axis};
@@ -72,7 +72,7 @@ pub(crate) static LAYER_NORM_ANY_SUBGROUP: Kernel = Kernel {
     ],
     params: LayerNormRowParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
-    any_subgroup: true,
+    subgroups: Subgroups::Any,
     epilogue: ELEMENT_EPILOGUE,
     in_place: Some(4),
     ..Kernel::BASE
@@ -123,7 +123,7 @@ pub(crate) static LAYER_NORM_SUBGROUP: Kernel = Kernel {
     independent: &[SubgroupRows::STEPS],
     params: LayerNormSubgroupParams::LAYOUT,
     bindings: &[Access::Read, Access::Read, Access::Read, Access::Write],
-    subgroup: SUBGROUP,
+    subgroups: Subgroups::Exactly(SUBGROUP),
     ..Kernel::BASE
 };
 

@@ -1,6 +1,6 @@
 //! What a variant must keep to.
 
-use macula::plan::{Elem, Variant};
+use macula::plan::{Elem, Subgroups, Variant};
 
 use crate::isa::HotLoop;
 use crate::vulkan::Compiled;
@@ -19,7 +19,7 @@ pub fn is_main_tile(variant: &Variant) -> bool {
 /// Whether software devices alone run a variant: workgroups of one SIMD vector, rows that share one copy of their epilogue.
 pub fn is_for_software(variant: &Variant) -> bool {
     let software = |constant: &(&str, f64)| [("ROLLED", 1.0), ("WORKGROUP_SIZE", 8.0)].contains(constant);
-    variant.kernel.subgroup != 0 || variant.constants().iter().any(software)
+    matches!(variant.kernel.subgroups, Subgroups::Exactly(_)) || variant.constants().iter().any(software)
 }
 
 /// Whether a source has the sizes of a register tile.
