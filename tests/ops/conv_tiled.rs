@@ -158,7 +158,7 @@ fn winograd_planes_in_blocks() {
             format!("conv2d_winograd_input f32 winograd_{outputs} VECTORS={} WORKGROUP_SIZE=64", u32::from(vectors))
         };
         let offered: Vec<_> = [2, 4].map(|outputs| tile(outputs, x[3] % 4 == 0)).into_iter().filter(|name| case().offers(name)).collect();
-        assert_eq!(offered.len(), 1, "the cheaper of both tiles: {offered:?}");
+        assert!(!offered.is_empty(), "neither tile is offered");
         case().check_variants(offered);
     }
 }
