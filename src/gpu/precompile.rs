@@ -126,7 +126,7 @@ mod tests {
         ];
         values.truncate(count);
         for (index, value) in values.into_iter().enumerate() {
-            b.output(&format!("y{index}"), value);
+            b.output(format!("y{index}"), value);
         }
         let spec = InputSpec { ty: TensorType::new(DType::F32, [5, 33]), value: None };
         let Specialized::Graph(graph) = b.finish().unwrap().specialize(&[spec]).unwrap() else { panic!("no values are needed") };
