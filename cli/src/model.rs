@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::ProgressBar;
 use macula::ops::{Op, Unary};
-use macula::{CacheFolder, CompileOptions, DType, Device, DeviceInfo, DeviceOptions, Dim, Graph, Pass, Session, Tensor, Value, onnx};
+use macula::{
+    CacheFolder, CompileOptions, DType, Device, DeviceInfo, DeviceKind, DeviceOptions, Dim, Graph, Pass, Session, Tensor, Value, onnx,
+};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, warn};
 use crate::terminal;
 
 /// The network that needs no files: CIFAR-10's ten classes.
@@ -67,6 +69,9 @@ impl DeviceArgs {
             let bar: &ProgressBar = bar.get_or_init(|| terminal::progress(step.of, "layers tuned", false));
             bar.set_length(step.of as u64);
             bar.set_position(step.done as u64);
+            if step.done == step.of {
+                bar.finish_and_clear();
+            }
         })
     }
 
@@ -88,7 +93,11 @@ impl DeviceArgs {
             let message = format!("`{}` is not a device; use auto, cpu, gpu, or an adapter's number in `macula devices`", self.device);
             return Err(Failure::usage(message));
         }
-        Ok(Device::from_name_with(&self.device, &DeviceOptions::new().cache(self.cache.folder()))?)
+        let device = Device::from_name_with(&self.device, &DeviceOptions::new().cache(self.cache.folder()))?;
+        if self.tune && device.info().kind == DeviceKind::Cpu {
+            warn("--tune does nothing on the CPU device, which has one way to compute each layer; a GPU is asked for with --device gpu");
+        }
+        Ok(device)
     }
 }
 

@@ -21,6 +21,8 @@ mod weights;
 
 pub use adapters::{AdapterReport, DeviceKind};
 pub(crate) use adapters::{Candidate, candidates, describe};
+#[cfg(test)]
+pub(crate) use cache_folder::tests::Folder;
 pub(crate) use context::Context;
 pub use context::DeviceStatistics;
 pub(crate) use execute::{Trace, Wait};

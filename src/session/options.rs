@@ -79,7 +79,7 @@ impl CompileOptions {
     }
 }
 
-/// A node that is about to be tuned.
+/// A node that was tuned.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct TuneStep<'a> {
@@ -89,7 +89,7 @@ pub struct TuneStep<'a> {
     pub op: &'static str,
     /// How many ways there are to compute it.
     pub candidates: usize,
-    /// How many nodes are done.
+    /// How many nodes are done, this one included.
     pub done: usize,
     /// How many there are; nodes that are alike, and those measured before, are not among them.
     pub of: usize,

@@ -37,13 +37,13 @@ pub(super) fn tune(device: &Device, context: &Context, graph: &Graph, progress: 
         .collect();
     for (done, (id, signature, candidates)) in open.iter().enumerate() {
         let node = graph.node(*id);
-        progress(&TuneStep { node: &node.name, op: node.op.name(), candidates: candidates.len(), done, of: open.len() });
         if let Some(trials) = trials(device, context, &graph.alone(*id), candidates)? {
             for trial in &trials {
                 log::debug!("`{}` ({}): {:?} {}", node.name, node.op.name(), trial.time, trial.candidate);
             }
             context.learn(signature.clone(), trials);
         }
+        progress(&TuneStep { node: &node.name, op: node.op.name(), candidates: candidates.len(), done: done + 1, of: open.len() });
     }
     if !open.is_empty() {
         context.keep_tuning();
@@ -149,33 +149,16 @@ fn noise(seed: u64, ty: &TensorType) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
     use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::gpu::Folder;
     use crate::ops::{Conv, Gather, Padding, Unary};
     use crate::{CacheFolder, DeviceOptions, GraphBuilder, Tensor};
 
-    /// A folder that goes when the test ends.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("macula-tune-{name}-{}", std::process::id()));
-            let _ = std::fs::remove_dir_all(&path);
-            Self(path)
-        }
-
-        fn device(&self) -> Device {
-            let name = std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into());
-            Device::from_name_with(&name, &DeviceOptions::new().cache(CacheFolder::At(self.0.clone()))).expect("run tools/test.sh")
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
+    fn opened(folder: &Folder) -> Device {
+        let name = std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into());
+        Device::from_name_with(&name, &DeviceOptions::new().cache(CacheFolder::At(folder.0.clone()))).expect("run tools/test.sh")
     }
 
     /// Two convolutions that are alike, and an activation that has one kernel.
@@ -199,8 +182,8 @@ mod tests {
 
     #[test]
     fn nodes_that_are_alike_are_measured_once_and_remembered() {
-        let folder = Folder::new("remembered");
-        let device = folder.device();
+        let folder = Folder::new("tune-remembered");
+        let device = opened(&folder);
         assert!(candidates(&device, CompileOptions::new()).iter().flatten().all(|c| !c.wrong));
         let told = Arc::new(Mutex::new(vec![]));
         let record = told.clone();
@@ -208,7 +191,7 @@ mod tests {
             .tune(true)
             .tune_progress(move |step| record.lock().unwrap().push((step.node.to_owned(), step.op, step.candidates, step.done, step.of)));
         let tuned = candidates(&device, options.clone());
-        assert_eq!(*told.lock().unwrap(), [("first".to_owned(), "Conv", tuned[0].len(), 0, 1)]);
+        assert_eq!(*told.lock().unwrap(), [("first".to_owned(), "Conv", tuned[0].len(), 1, 1)]);
         for node in &tuned[..2] {
             assert!(node.len() > 2 && node.iter().all(|c| c.time.is_some() && !c.wrong), "{node:?}");
             let chosen = node.iter().find(|c| c.chosen).unwrap();
@@ -218,15 +201,15 @@ mod tests {
         assert!(tuned[2].iter().all(|c| c.time.is_none()), "there is nothing to choose");
         candidates(&device, options);
         assert_eq!(told.lock().unwrap().len(), 1, "nothing is measured twice");
-        assert_eq!(candidates(&folder.device(), CompileOptions::new()), tuned, "the next program knows");
-        assert_eq!(folder.device().tuning(), device.tuning());
+        assert_eq!(candidates(&opened(&folder), CompileOptions::new()), tuned, "the next program knows");
+        assert_eq!(opened(&folder).tuning(), device.tuning());
         assert_eq!(device.tuning().map(|t| t.len()), Some(1));
     }
 
     #[test]
     fn a_candidate_whose_output_is_wrong_is_refused() {
-        let folder = Folder::new("wrong");
-        let device = folder.device();
+        let folder = Folder::new("tune-wrong");
+        let device = opened(&folder);
         let context = device.context().unwrap();
         let graph = network().alone(NodeId(0));
         let x = noise(3, &TensorType::new(DType::F32, [1, 8, 7, 12])).unwrap();
@@ -246,12 +229,12 @@ mod tests {
 
     #[test]
     fn what_takes_no_made_up_inputs_is_left_alone() {
-        let folder = Folder::new("indices");
+        let folder = Folder::new("tune-indices");
         let mut b = GraphBuilder::new("gather");
         let (x, at) = (b.input("x", DType::F32, [1, 5]), b.input("at", DType::I32, [64]));
         let y = b.node("gather", Gather { axis: 0 }, &[x, at]).unwrap();
         b.output("y", y);
-        let session = folder.device().compile_with(b.finish().unwrap(), CompileOptions::new().tune(true)).unwrap();
+        let session = opened(&folder).compile_with(b.finish().unwrap(), CompileOptions::new().tune(true)).unwrap();
         let (x, at) = (Tensor::full([1, 5], 2f32), Tensor::full([64], 0i32));
         assert_eq!(session.run(&[("x", x.view()), ("at", at.view())]).unwrap()[0], Tensor::full([64, 5], 2f32));
     }

@@ -260,6 +260,13 @@ fn three_dimensions() {
     case(padded([1, 0, 1])).runtime(x).constant(w).check();
 }
 
+/// One slice that is padded is three: the only output looks at the padding, and is the bias.
+#[test]
+fn padding_along_a_depth_of_one_is_no_second_dimension() {
+    with_bias(Conv { groups: 4, ..strided([3, 1, 1], explicit([1, 0, 1], [1, 0, 2])) }, [2, 4, 1, 6, 7], [4, 1, 1, 3, 3]).check();
+    with_bias(strided([3, 1, 1], explicit([1, 1, 0], [1, 0, 0])), [2, 17, 1, 5, 6], [9, 17, 1, 3, 2]).check();
+}
+
 #[test]
 fn weights_computed_at_run_time() {
     let case = |x: [usize; 4], w: [usize; 4], groups| {

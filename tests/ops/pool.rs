@@ -1,5 +1,5 @@
 use macula::ops::{AveragePool, GlobalLpPool, GlobalPool, LpPool, MaxPool, MaxUnpool, Padding, PoolKind, Spatial, Window};
-use macula::{DType, DeviceKind, Tensor};
+use macula::{DType, DeviceKind, GraphBuilder, Tensor};
 
 use crate::support::{case, gpu, random, to_dtype, to_f16};
 
@@ -274,6 +274,23 @@ fn global_pools() {
         case(op).runtime(random(11, [2, 3, 40, 45], -9.0..-8.0)).check();
         case(op).runtime(random(12, [2, 3, 256, 257], 1e4..1.0001e4)).check();
         case(op).runtime(to_dtype(&random(13, [2, 3, 4, 5], -1.0..1.0), DType::F64)).check_on_cpu();
+    }
+}
+
+/// In whatever order a map is summed, it is the same for every map, wherever in a vector it begins.
+#[test]
+fn equal_maps_have_equal_averages() {
+    for (height, width) in [(13, 13), (7, 9), (4, 5)] {
+        let map = random(3, [height, width], 1e8..6e9);
+        let maps = map.data::<f32>().unwrap().repeat(70);
+        let x = Tensor::new([2, 35, height, width], maps).unwrap();
+        let mut b = GraphBuilder::new("equal maps");
+        let value = b.input("x", DType::F32, [2, 35, height, width]);
+        let y = b.node("y", GlobalPool { kind: PoolKind::Average }, &[value]).unwrap();
+        b.output("y", y);
+        let outputs = gpu().compile(b.finish().unwrap()).unwrap().run(&[("x", x.view())]).unwrap();
+        let averages = outputs[0].data::<f32>().unwrap();
+        assert!(averages.iter().all(|average| *average == averages[0]), "{height}×{width}: {averages:?}");
     }
 }
 

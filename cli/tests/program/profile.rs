@@ -69,6 +69,12 @@ fn traces_and_plots_are_whole_files() {
 }
 
 #[test]
+fn tuning_the_cpu_device_is_not_silent() {
+    let run = macula(["inspect", "--tune"]).ok();
+    assert!(run.stderr.contains("--tune does nothing on the CPU device"), "{}", run.stderr);
+}
+
+#[test]
 fn tuned_kernels_have_times_and_are_remembered() {
     if !has_gpu() {
         return;
