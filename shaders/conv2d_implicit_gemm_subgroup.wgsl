@@ -70,11 +70,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var first_y: array<vec4<u32>, TILE_VECTORS>;
     var first_x: array<vec4<u32>, TILE_VECTORS>;
     var source: array<vec4<u32>, TILE_VECTORS>;
-    for (var v = 0u; v < TILE_VECTORS; v++) {
-        let p = min(first + v * 4u * SUBGROUP + lanes, vec4<u32>(out_pixels - 1u));
-        first_y[v] = p / params.out_width * params.stride_y - params.top;
-        first_x[v] = p % params.out_width * params.stride_x - params.left;
-        source[v] = image + (first_z * in_height + first_y[v]) * in_width + first_x[v];
+    // Always so: see lane_tile.wgsl.
+    if row < end {
+        for (var v = 0u; v < TILE_VECTORS; v++) {
+            let p = min(first + v * 4u * SUBGROUP + lanes, vec4<u32>(out_pixels - 1u));
+            first_y[v] = p / params.out_width * params.stride_y - params.top;
+            first_x[v] = p % params.out_width * params.stride_x - params.left;
+            source[v] = image + (first_z * in_height + first_y[v]) * in_width + first_x[v];
+        }
     }
 
     var sum: Tile;
@@ -85,36 +88,30 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let tap = taps[k + local % DEPTH];
         var weights = load_weights(weight, k, inner, local);
         var pixels: Pixels;
-        for (var d = 0u; d < DEPTH; d++) {
-            let offset = subgroupShuffle(tap.x, d);
-            let in_slice = first_z + subgroupShuffle(tap.y, d) < in_depth;
-            for (var v = 0u; v < TILE_VECTORS; v++) {
-                let in_y = first_y[v] + subgroupShuffle(tap.z, d);
-                let in_x = first_x[v] + subgroupShuffle(tap.w, d);
-                let inside = (in_y < vec4<u32>(in_height)) & (in_x < vec4<u32>(in_width)) & vec4<bool>(in_slice);
-                let at = select(vec4<u32>(0u), source[v] + offset, inside);
-                let values = Accumulator4(Element4(x[at.x], x[at.y], x[at.z], x[at.w]));
-                pixels[d][v] = select(Accumulator4(0), values, inside);
-            }
+        for (var i = 0u; i < DEPTH * TILE_VECTORS; i++) {
+            let v = i % TILE_VECTORS;
+            let step = subgroupShuffle(tap, i / TILE_VECTORS);
+            let in_y = first_y[v] + step.z;
+            let in_x = first_x[v] + step.w;
+            let inside = (in_y < vec4<u32>(in_height)) & (in_x < vec4<u32>(in_width)) & vec4<bool>(first_z + step.y < in_depth);
+            let at = select(vec4<u32>(0u), source[v] + step.x, inside);
+            let values = Accumulator4(Element4(x[at.x], x[at.y], x[at.z], x[at.w]));
+            pixels[i] = select(Accumulator4(0), values, inside);
         }
         multiply_add(&sum, &weights, &pixels);
     }
 
     // Epilogue.
-    for (var row_first = row; row_first < end; row_first += 4u) {
-        var quads: array<Quad, TILE_VECTORS>;
-        for (var v = 0u; v < TILE_VECTORS; v++) {
-            quads[v] = tile_quad(&sum, (row_first - row) / 4u, v);
-        }
+    for (var part = 0u; part < parts(end - row); part++) {
+        let quad = tile_part(&sum, part);
+        let row_first = row + part / TILE_VECTORS * 4u;
         for (var m = row_first; m < min(row_first + 4u, end); m++) {
-            for (var v = 0u; v < TILE_VECTORS; v++) {
-                let value = quad_row(quads[v], m - row_first);
-                for (var j = 0u; j < 4u; j++) {
-                    let p = first + (v * 4u + j) * SUBGROUP;
-                    if p < out_pixels {
-                        let at = slice + m * slices + p;
-                        y[at] = Element(finish(value[j], hold(at, group + m)));
-                    }
+            let value = part_row(quad, m - row_first);
+            for (var j = 0u; j < 4u; j++) {
+                let p = first + (part % TILE_VECTORS * 4u + j) * SUBGROUP;
+                if p < out_pixels {
+                    let at = slice + m * slices + p;
+                    y[at] = Element(finish(value[j], hold(at, group + m)));
                 }
             }
         }

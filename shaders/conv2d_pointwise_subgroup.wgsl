@@ -42,10 +42,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let end = min(row + TILE_ROWS, params.out_channels);
     let weight = weight_run(workgroup.z % params.groups, workgroup.x, params.out_channels, channels);
 
-    var source: array<u32, TILE_VECTORS>;
-    for (var v = 0u; v < TILE_VECTORS; v++) {
-        source[v] = workgroup.z * channels * vectors + min(column + v * SUBGROUP, vectors - 1u);
-    }
+    let source = workgroup.z * channels * vectors;
 
     var sum: Tile;
     if HAS_BIAS != 0u {
@@ -54,29 +51,24 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var c = 0u; c < channels; c += DEPTH) {
         var weights = load_weights(weight, c, channels, local);
         var pixels: Pixels;
-        for (var d = 0u; d < DEPTH; d++) {
-            let k = min(c + d, channels - 1u);
-            for (var v = 0u; v < TILE_VECTORS; v++) {
-                let values = Accumulator4(x[source[v] + k * vectors]);
-                pixels[d][v] = select(Accumulator4(0), values, k == c + d);
-            }
+        for (var i = 0u; i < DEPTH * TILE_VECTORS; i++) {
+            let wanted = c + i / TILE_VECTORS;
+            let k = min(wanted, channels - 1u);
+            let values = Accumulator4(x[source + k * vectors + min(column + i % TILE_VECTORS * SUBGROUP, vectors - 1u)]);
+            pixels[i] = select(Accumulator4(0), values, k == wanted);
         }
         multiply_add(&sum, &weights, &pixels);
     }
 
     // Epilogue.
-    for (var first = row; first < end; first += 4u) {
-        var quads: array<Quad, TILE_VECTORS>;
-        for (var v = 0u; v < TILE_VECTORS; v++) {
-            quads[v] = tile_quad(&sum, (first - row) / 4u, v);
-        }
+    for (var part = 0u; part < parts(end - row); part++) {
+        let quad = tile_part(&sum, part);
+        let first = row + part / TILE_VECTORS * 4u;
+        let p = column + part % TILE_VECTORS * SUBGROUP;
         for (var m = first; m < min(first + 4u, end); m++) {
-            for (var v = 0u; v < TILE_VECTORS; v++) {
-                let p = column + v * SUBGROUP;
-                if p < vectors {
-                    let at = (map + m) * vectors + p;
-                    y[at] = Element4(finish_vector(quad_row(quads[v], m - first), hold_vector(at, group + m)));
-                }
+            if p < vectors {
+                let at = (map + m) * vectors + p;
+                y[at] = Element4(finish_vector(part_row(quad, m - first), hold_vector(at, group + m)));
             }
         }
     }

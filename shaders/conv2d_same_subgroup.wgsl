@@ -62,10 +62,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let source = i32(workgroup.z * params.in_elements + first) - i32(params.top * width + params.left);
     var first_y: array<vec4<u32>, TILE_VECTORS>;
     var first_x: array<vec4<u32>, TILE_VECTORS>;
-    for (var v = 0u; v < TILE_VECTORS; v++) {
-        let p = first + (v * SUBGROUP + local) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
-        first_y[v] = p / width - params.top;
-        first_x[v] = p % width - params.left;
+    // Always so: see lane_tile.wgsl.
+    if row < end {
+        for (var v = 0u; v < TILE_VECTORS; v++) {
+            let p = first + (v * SUBGROUP + local) * 4u + vec4<u32>(0u, 1u, 2u, 3u);
+            first_y[v] = p / width - params.top;
+            first_x[v] = p % width - params.left;
+        }
     }
 
     var sum: Tile;
@@ -76,43 +79,42 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let tap = taps[k + local % DEPTH];
         var weights = load_weights(weight, k, inner, local);
         var pixels: Pixels;
-        for (var d = 0u; d < DEPTH; d++) {
-            let start = source + i32(subgroupShuffle(tap.x, d));
-            let shift = u32(start) & 3u;
-            var loaded: array<Accumulator4, TILE_VECTORS>;
-            for (var v = 0u; v < TILE_VECTORS; v++) {
-                loaded[v] = Accumulator4(x[u32(clamp((start >> 2u) + i32(v * SUBGROUP + local), 0, last_vector))]);
-            }
-            for (var v = 0u; v < TILE_VECTORS; v++) {
+        var loaded: Pixels;
+        for (var i = 0u; i < DEPTH * TILE_VECTORS; i++) {
+            let start = source + i32(subgroupShuffle(tap.x, i / TILE_VECTORS));
+            loaded[i] = Accumulator4(x[u32(clamp((start >> 2u) + i32(i % TILE_VECTORS * SUBGROUP + local), 0, last_vector))]);
+        }
+        // Always so: see lane_tile.wgsl.
+        if k < inner {
+            for (var i = 0u; i < DEPTH * TILE_VECTORS; i++) {
+                let d = i / TILE_VECTORS;
+                let v = i % TILE_VECTORS;
+                let step = subgroupShuffle(tap, d);
                 // The lane after the last one is the first of the next vector.
-                let behind = loaded[min(v + 1u, TILE_VECTORS - 1u)].xyz;
-                let lent = select(loaded[v].xyz, behind, local == 0u);
-                let next = Accumulator4(subgroupShuffle(lent.x, next_lane), subgroupShuffle(lent.y, next_lane), subgroupShuffle(lent.z, next_lane), Accumulator(0));
-                let in_y = first_y[v] + subgroupShuffle(tap.z, d);
-                let in_x = first_x[v] + subgroupShuffle(tap.w, d);
+                let behind = loaded[i + min(1u, TILE_VECTORS - 1u - v)].xyz;
+                let lent = select(loaded[i].xyz, behind, local == 0u);
+                let next = Accumulator4(subgroupShuffle(lent, next_lane), Accumulator(0));
+                let in_y = first_y[v] + step.z;
+                let in_x = first_x[v] + step.w;
                 let inside = (in_y < vec4<u32>(height)) & (in_x < vec4<u32>(width)) & vec4<bool>(k + d < inner);
-                pixels[d][v] = select(Accumulator4(0), shifted(loaded[v], next, shift), inside);
+                pixels[i] = select(Accumulator4(0), shifted(loaded[i], next, u32(source + i32(step.x)) & 3u), inside);
             }
         }
         multiply_add(&sum, &weights, &pixels);
     }
 
     // Epilogue.
-    for (var row_first = row; row_first < end; row_first += 4u) {
-        var quads: array<Quad, TILE_VECTORS>;
-        for (var v = 0u; v < TILE_VECTORS; v++) {
-            quads[v] = tile_quad(&sum, (row_first - row) / 4u, v);
-        }
+    for (var part = 0u; part < parts(end - row); part++) {
+        let quad = tile_part(&sum, part);
+        let row_first = row + part / TILE_VECTORS * 4u;
+        let vector = part % TILE_VECTORS * SUBGROUP + local;
         for (var m = row_first; m < min(row_first + 4u, end); m++) {
-            for (var v = 0u; v < TILE_VECTORS; v++) {
-                let value = quad_row(quads[v], m - row_first);
-                let vector = v * SUBGROUP + local;
-                for (var j = 0u; j < 4u; j++) {
-                    let p = first + vector * 4u + j;
-                    if p < plane && vector < PIXELS / 4u {
-                        let at = (map + m) * plane + p;
-                        y[at] = Element(finish(value[j], hold(at, group + m)));
-                    }
+            let value = part_row(quad, m - row_first);
+            for (var j = 0u; j < 4u; j++) {
+                let p = first + vector * 4u + j;
+                if p < plane && vector < PIXELS / 4u {
+                    let at = (map + m) * plane + p;
+                    y[at] = Element(finish(value[j], hold(at, group + m)));
                 }
             }
         }

@@ -56,29 +56,27 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let start = workgroup.z * params.rows * y_row + first_vector;
     let alpha = Accumulator(params.alpha);
     var shared_addends: array<Accumulator4, TILE_VECTORS>;
-    if ADDENDS == 1u {
+    // The second always holds: see lane_tile.wgsl.
+    if ADDENDS == 1u && row < end {
         for (var v = 0u; v < TILE_VECTORS; v++) {
             shared_addends[v] = addends(0u, (column + v * SUBGROUP) * 4u);
         }
     }
-    for (var first = row; first < end; first += 4u) {
-        var quads: array<Quad, TILE_VECTORS>;
-        for (var v = 0u; v < TILE_VECTORS; v++) {
-            quads[v] = tile_quad(&sum, (first - row) / 4u, v);
-        }
+    for (var part = 0u; part < parts(end - row); part++) {
+        let quad = tile_part(&sum, part);
+        let first = row + part / TILE_VECTORS * 4u;
+        let n = column + part % TILE_VECTORS * SUBGROUP;
+        let shared_addend = wanted_vector(shared_addends, part % TILE_VECTORS);
         for (var m = first; m < min(first + 4u, end); m++) {
-            for (var v = 0u; v < TILE_VECTORS; v++) {
-                let n = column + v * SUBGROUP;
-                if n < vectors {
-                    var value = alpha * quad_row(quads[v], m - first);
-                    if ADDENDS == 1u {
-                        value += shared_addends[v];
-                    } else if ADDENDS == 2u {
-                        value += addends(m, n * 4u);
-                    }
-                    let at = start + m * y_row + n;
-                    y[at] = Element4(finish_vector(value, hold_columns(at, first_vector + n)));
+            if n < vectors {
+                var value = alpha * part_row(quad, m - first);
+                if ADDENDS == 1u {
+                    value += shared_addend;
+                } else if ADDENDS == 2u {
+                    value += addends(m, n * 4u);
                 }
+                let at = start + m * y_row + n;
+                y[at] = Element4(finish_vector(value, hold_columns(at, first_vector + n)));
             }
         }
     }

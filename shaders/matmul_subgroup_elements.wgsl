@@ -56,30 +56,28 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let first_column = params.first_column;
     let alpha = Accumulator(params.alpha);
     var shared_addends: array<Accumulator4, TILE_VECTORS>;
-    if ADDENDS == 1u {
+    // The second always holds: see lane_tile.wgsl.
+    if ADDENDS == 1u && row < end {
         for (var v = 0u; v < TILE_VECTORS; v++) {
             shared_addends[v] = addends(0u, column + v * SUBGROUP * 4u);
         }
     }
-    for (var first = row; first < end; first += 4u) {
-        var quads: array<Quad, TILE_VECTORS>;
-        for (var v = 0u; v < TILE_VECTORS; v++) {
-            quads[v] = tile_quad(&sum, (first - row) / 4u, v);
-        }
+    for (var part = 0u; part < parts(end - row); part++) {
+        let quad = tile_part(&sum, part);
+        let first = row + part / TILE_VECTORS * 4u;
+        let n = column + part % TILE_VECTORS * SUBGROUP * 4u;
+        let shared_addend = wanted_vector(shared_addends, part % TILE_VECTORS);
         for (var m = first; m < min(first + 4u, end); m++) {
-            for (var v = 0u; v < TILE_VECTORS; v++) {
-                var value = alpha * quad_row(quads[v], m - first);
-                let n = column + v * SUBGROUP * 4u;
-                if ADDENDS == 1u {
-                    value += shared_addends[v];
-                } else if ADDENDS == 2u {
-                    value += addends(m, n);
-                }
-                for (var j = 0u; j < 4u; j++) {
-                    if n + j < columns {
-                        let at = start + m * y_row + n + j;
-                        y[at] = Element(finish(value[j], hold(at, first_column + n + j)));
-                    }
+            var value = alpha * part_row(quad, m - first);
+            if ADDENDS == 1u {
+                value += shared_addend;
+            } else if ADDENDS == 2u {
+                value += addends(m, n);
+            }
+            for (var j = 0u; j < 4u; j++) {
+                if n + j < columns {
+                    let at = start + m * y_row + n + j;
+                    y[at] = Element(finish(value[j], hold(at, first_column + n + j)));
                 }
             }
         }

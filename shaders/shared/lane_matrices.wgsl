@@ -26,20 +26,22 @@ fn shifted_columns(start: u32, step: u32, first: u32, local: u32) -> Pixels {
     let inner = params.inner;
     let b_row = params.b_row;
     let next_lane = (local + 1u) % SUBGROUP;
+    var loaded: Pixels;
+    for (var i = 0u; i < DEPTH * TILE_VECTORS; i++) {
+        let at = start + min(step + i / TILE_VECTORS, inner - 1u) * b_row + first;
+        loaded[i] = Accumulator4(b[min(at / 4u + i % TILE_VECTORS * SUBGROUP + local, last)]);
+    }
     var pixels: Pixels;
-    for (var d = 0u; d < DEPTH; d++) {
-        let at = start + min(step + d, inner - 1u) * b_row + first;
-        var loaded: array<Accumulator4, TILE_VECTORS>;
-        for (var v = 0u; v < TILE_VECTORS; v++) {
-            loaded[v] = Accumulator4(b[min(at / 4u + v * SUBGROUP + local, last)]);
-        }
-        for (var v = 0u; v < TILE_VECTORS; v++) {
+    // Always so: see lane_tile.wgsl.
+    if step < inner {
+        for (var i = 0u; i < DEPTH * TILE_VECTORS; i++) {
+            let d = i / TILE_VECTORS;
+            let at = start + min(step + d, inner - 1u) * b_row + first;
             // The lane after the last one is the first of the next vector.
-            let behind = loaded[min(v + 1u, TILE_VECTORS - 1u)];
-            let lent = select(loaded[v], behind, local == 0u);
-            let next = Accumulator4(
-                subgroupShuffle(lent.x, next_lane), subgroupShuffle(lent.y, next_lane), subgroupShuffle(lent.z, next_lane), Accumulator(0));
-            pixels[d][v] = select(Accumulator4(0), shifted(loaded[v], next, at & 3u), step + d < inner);
+            let behind = loaded[i + min(1u, TILE_VECTORS - 1u - i % TILE_VECTORS)].xyz;
+            let lent = select(loaded[i].xyz, behind, local == 0u);
+            let next = Accumulator4(subgroupShuffle(lent, next_lane), Accumulator(0));
+            pixels[i] = select(Accumulator4(0), shifted(loaded[i], next, at & 3u), step + d < inner);
         }
     }
     return pixels;
@@ -57,23 +59,26 @@ fn product(tile: vec3<u32>, local: u32) -> Tile {
     var left: array<u32, ROW_LOADS>; // vectors
     var shift: array<u32, ROW_LOADS>;
     var carried: Rows;
-    for (var i = 0u; i < ROW_LOADS; i++) {
-        let row = tile.x * TILE_ROWS + i * SUBGROUP + local % TILE_ROWS;
-        let at = a_start + min(row, params.rows - 1u) * params.a_row;
-        left[i] = at / 4u;
-        shift[i] = at & 3u;
-        if A_SHIFTED == 1u {
-            carried[i] = Accumulator4(a[left[i]]);
-        }
-    }
     var right: array<vec4<u32>, TILE_VECTORS>;
-    for (var v = 0u; v < TILE_VECTORS; v++) {
-        let column = first + v * SUBGROUP + local;
-        if B_LAYOUT == 2u {
-            let last = vec4<u32>(params.columns - 1u);
-            right[v] = b_start + min(vec4<u32>(column * 4u) + vec4<u32>(0u, 1u, 2u, 3u), last) * b_row;
-        } else {
-            right[v] = vec4<u32>(b_start + tile.y * params.b_panel + min(column, params.b_vectors - 1u) - first);
+    // Always so: see lane_tile.wgsl.
+    if tile.x * TILE_ROWS < params.rows {
+        for (var i = 0u; i < ROW_LOADS; i++) {
+            let row = tile.x * TILE_ROWS + i * SUBGROUP + local % TILE_ROWS;
+            let at = a_start + min(row, params.rows - 1u) * params.a_row;
+            left[i] = at / 4u;
+            shift[i] = at & 3u;
+            if A_SHIFTED == 1u {
+                carried[i] = Accumulator4(a[left[i]]);
+            }
+        }
+        for (var v = 0u; v < TILE_VECTORS; v++) {
+            let column = first + v * SUBGROUP + local;
+            if B_LAYOUT == 2u {
+                let last = vec4<u32>(params.columns - 1u);
+                right[v] = b_start + min(vec4<u32>(column * 4u) + vec4<u32>(0u, 1u, 2u, 3u), last) * b_row;
+            } else {
+                right[v] = vec4<u32>(b_start + tile.y * params.b_panel + min(column, params.b_vectors - 1u) - first);
+            }
         }
     }
 
@@ -101,30 +106,34 @@ fn product(tile: vec3<u32>, local: u32) -> Tile {
                 let y = Accumulator4(b[at.y]);
                 let z = Accumulator4(b[at.z]);
                 let w = Accumulator4(b[at.w]);
-                for (var d = 0u; d < DEPTH; d++) {
-                    pixels[d][v] = Accumulator4(x[d], y[d], z[d], w[d]);
-                }
+                pixels[v] = Accumulator4(x.x, y.x, z.x, w.x);
+                pixels[v + TILE_VECTORS] = Accumulator4(x.y, y.y, z.y, w.y);
+                pixels[v + 2u * TILE_VECTORS] = Accumulator4(x.z, y.z, z.z, w.z);
+                pixels[v + 3u * TILE_VECTORS] = Accumulator4(x.w, y.w, z.w, w.w);
             }
         } else {
-            for (var d = 0u; d < DEPTH; d++) {
+            for (var i = 0u; i < DEPTH * TILE_VECTORS; i++) {
+                let d = i / TILE_VECTORS;
                 let at = min(k + d, inner - 1u) * b_row;
-                for (var v = 0u; v < TILE_VECTORS; v++) {
-                    pixels[d][v] = select(Accumulator4(0), Accumulator4(b[right[v].x + at]), steps[d]);
-                }
+                pixels[i] = select(Accumulator4(0), Accumulator4(b[right[i % TILE_VECTORS].x + at]), steps[d]);
             }
         }
-        for (var quad = 0u; quad < QUADS; quad++) {
-            for (var r = 0u; r < 4u; r++) {
-                let values = rows[quad / 2u];
-                let lane = quad % 2u * 4u + r;
-                let a0 = subgroupShuffle(values.x, lane);
-                let a1 = subgroupShuffle(values.y, lane);
-                let a2 = subgroupShuffle(values.z, lane);
-                let a3 = subgroupShuffle(values.w, lane);
-                for (var v = 0u; v < TILE_VECTORS; v++) {
-                    sum[quad][r][v] = sum[quad][r][v] + a0 * pixels[0][v] + a1 * pixels[1][v] + a2 * pixels[2][v] + a3 * pixels[3][v];
-                }
-            }
+        for (var part = 0u; part < PARTS; part++) {
+            let quad = part / TILE_VECTORS;
+            let v = part % TILE_VECTORS;
+            let lane = quad % 2u * 4u;
+            let a0 = subgroupShuffle(rows[quad / 2u], lane);
+            let a1 = subgroupShuffle(rows[quad / 2u], lane + 1u);
+            let a2 = subgroupShuffle(rows[quad / 2u], lane + 2u);
+            let a3 = subgroupShuffle(rows[quad / 2u], lane + 3u);
+            let p0 = pixels[v];
+            let p1 = pixels[v + TILE_VECTORS];
+            let p2 = pixels[v + 2u * TILE_VECTORS];
+            let p3 = pixels[v + 3u * TILE_VECTORS];
+            sum[part][0] = sum[part][0] + a0.x * p0 + a0.y * p1 + a0.z * p2 + a0.w * p3;
+            sum[part][1] = sum[part][1] + a1.x * p0 + a1.y * p1 + a1.z * p2 + a1.w * p3;
+            sum[part][2] = sum[part][2] + a2.x * p0 + a2.y * p1 + a2.z * p2 + a2.w * p3;
+            sum[part][3] = sum[part][3] + a3.x * p0 + a3.y * p1 + a3.z * p2 + a3.w * p3;
         }
     }
     return sum;

@@ -17,17 +17,20 @@ fn weight_run(group: u32, tile: u32, rows: u32, inner: u32) -> u32 {
 
 /// The sums before the first product: the bias of each row, from element `first` of b on, which has no more than `last`.
 fn bias_tile(first: u32, last: u32, local: u32) -> Tile {
-    var loaded: array<Accumulator, BIAS_LOADS>;
-    for (var i = 0u; i < BIAS_LOADS; i++) {
-        loaded[i] = Accumulator(b[min(first + i * SUBGROUP + local, last)]);
-    }
     var sum: Tile;
-    for (var quad = 0u; quad < QUADS; quad++) {
-        for (var r = 0u; r < 4u; r++) {
-            let bias = subgroupShuffle(loaded[quad / 2u], quad % 2u * 4u + r);
-            for (var v = 0u; v < TILE_VECTORS; v++) {
-                sum[quad][r][v] = Accumulator4(bias);
-            }
+    // Always so: see lane_tile.wgsl.
+    if first <= last {
+        var loaded: array<Accumulator, BIAS_LOADS>;
+        for (var i = 0u; i < BIAS_LOADS; i++) {
+            loaded[i] = Accumulator(b[min(first + i * SUBGROUP + local, last)]);
+        }
+        for (var part = 0u; part < PARTS; part++) {
+            let quad = part / TILE_VECTORS;
+            let lane = quad % 2u * 4u;
+            sum[part][0] = Accumulator4(subgroupShuffle(loaded[quad / 2u], lane));
+            sum[part][1] = Accumulator4(subgroupShuffle(loaded[quad / 2u], lane + 1u));
+            sum[part][2] = Accumulator4(subgroupShuffle(loaded[quad / 2u], lane + 2u));
+            sum[part][3] = Accumulator4(subgroupShuffle(loaded[quad / 2u], lane + 3u));
         }
     }
     return sum;
@@ -44,22 +47,26 @@ fn load_weights(run: u32, step: u32, inner: u32, local: u32) -> Weights {
     return weights;
 }
 
-fn shared_weight(weights: ptr<function, Weights>, at: u32, component: u32) -> Accumulator {
-    return subgroupShuffle((*weights)[at / SUBGROUP][component], at % SUBGROUP);
+fn shared_weights(weights: ptr<function, Weights>, at: u32) -> Accumulator4 {
+    return subgroupShuffle((*weights)[at / SUBGROUP], at % SUBGROUP);
 }
 
 /// Adds the products of DEPTH steps.
 fn multiply_add(sum: ptr<function, Tile>, weights: ptr<function, Weights>, pixels: ptr<function, Pixels>) {
-    for (var quad = 0u; quad < QUADS; quad++) {
-        for (var r = 0u; r < 4u; r++) {
-            let w0 = shared_weight(weights, quad, r);
-            let w1 = shared_weight(weights, quad + QUADS, r);
-            let w2 = shared_weight(weights, quad + 2u * QUADS, r);
-            let w3 = shared_weight(weights, quad + 3u * QUADS, r);
-            for (var v = 0u; v < TILE_VECTORS; v++) {
-                (*sum)[quad][r][v] = (*sum)[quad][r][v]
-                    + w0 * (*pixels)[0][v] + w1 * (*pixels)[1][v] + w2 * (*pixels)[2][v] + w3 * (*pixels)[3][v];
-            }
-        }
+    for (var part = 0u; part < PARTS; part++) {
+        let quad = part / TILE_VECTORS;
+        let v = part % TILE_VECTORS;
+        let w0 = shared_weights(weights, quad);
+        let w1 = shared_weights(weights, quad + QUADS);
+        let w2 = shared_weights(weights, quad + 2u * QUADS);
+        let w3 = shared_weights(weights, quad + 3u * QUADS);
+        let p0 = (*pixels)[v];
+        let p1 = (*pixels)[v + TILE_VECTORS];
+        let p2 = (*pixels)[v + 2u * TILE_VECTORS];
+        let p3 = (*pixels)[v + 3u * TILE_VECTORS];
+        (*sum)[part][0] = (*sum)[part][0] + w0.x * p0 + w1.x * p1 + w2.x * p2 + w3.x * p3;
+        (*sum)[part][1] = (*sum)[part][1] + w0.y * p0 + w1.y * p1 + w2.y * p2 + w3.y * p3;
+        (*sum)[part][2] = (*sum)[part][2] + w0.z * p0 + w1.z * p1 + w2.z * p2 + w3.z * p3;
+        (*sum)[part][3] = (*sum)[part][3] + w0.w * p0 + w1.w * p1 + w2.w * p2 + w3.w * p3;
     }
 }
