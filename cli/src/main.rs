@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{classify, detect, devices, inspect, look, profile, run, verify};
+use commands::{classify, completions, detect, devices, inspect, look, man, profile, run, verify};
 
 /// Convolutional networks on any GPU, every kernel checked against a CPU reference.
 #[derive(Parser)]
@@ -42,6 +42,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
     Profile(profile::ProfileArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -64,6 +66,8 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::verify(args, &mut out),
         Command::Inspect(args) => inspect::inspect(args, &mut out),
         Command::Profile(args) => profile::profile(args, &mut out),
+        Command::Completions(args) => completions::completions(args, &mut out),
+        Command::Man(args) => man::man(args, &mut out),
     };
     done.unwrap_or_else(|failure| failure.report())
 }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod classify;
 mod inspect;
+mod manual;
 mod networks;
 mod pictures;
 mod profile;
