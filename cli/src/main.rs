@@ -14,12 +14,13 @@ mod pictures;
 mod preprocess;
 mod resample;
 mod terminal;
+mod times;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{classify, completions, detect, devices, inspect, look, man, profile, run, verify};
+use commands::{bench, classify, completions, detect, devices, inspect, look, man, profile, run, verify};
 
 /// Convolutional networks on any GPU, every kernel checked against a CPU reference.
 #[derive(Parser)]
@@ -42,6 +43,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
     Profile(profile::ProfileArgs),
+    Bench(bench::BenchArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::verify(args, &mut out),
         Command::Inspect(args) => inspect::inspect(args, &mut out),
         Command::Profile(args) => profile::profile(args, &mut out),
+        Command::Bench(args) => bench::bench(args, &mut out),
         Command::Completions(args) => completions::completions(args, &mut out),
         Command::Man(args) => man::man(args, &mut out),
     };

@@ -170,6 +170,11 @@ pub fn progress(total: usize, what: &'static str) -> ProgressBar {
     }
 }
 
+/// A progress bar on the standard error with a message that changes.
+pub fn progress_with_message(total: usize) -> ProgressBar {
+    drawn(total, "{bar:30} {wide_msg}")
+}
+
 /// Nothing is drawn where the standard error is not a terminal, nor with `--quiet`.
 fn drawn(total: usize, template: &str) -> ProgressBar {
     if QUIET.load(Ordering::Relaxed) {

@@ -1,5 +1,6 @@
 //! The subcommands, one a file.
 
+pub mod bench;
 pub mod classify;
 pub mod completions;
 pub mod detect;

@@ -1,6 +1,7 @@
 //! The built program, run as people and scripts run it.
 
 mod bad_input;
+mod bench;
 mod classify;
 mod inspect;
 mod manual;
