@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Run, Scratch, cifar10, data, has_gpu, macula};
+use crate::support::{Run, Scratch, cifar10, data, field, has_gpu, macula};
 
 fn bench(arguments: &[&str]) -> Run {
     macula([&["bench", "--runs", "3"], arguments].concat())
@@ -106,6 +106,35 @@ fn what_a_network_does_not_allow_is_left_out_and_said() {
     let run = bench(&["--size", "64"]);
     assert_eq!(run.code, 1);
     assert!(run.stderr.ends_with("error: nothing was measured\n"), "{}", run.stderr);
+}
+
+/// A network of one node on two numbers of 64 bits, for which GPUs have no kernel.
+fn on_f64(scratch: &Scratch) -> String {
+    let shape = field(2, &field(1, &[8, 2]));
+    let value = |name: &str| [field(1, name.as_bytes()), field(2, &field(1, &[&[8, 11][..], &shape].concat()))].concat();
+    let node = field(1, &[field(1, b"x"), field(2, b"y"), field(3, b"wide"), field(4, b"Tanh")].concat());
+    let graph = [node, field(11, &value("x")), field(12, &value("y"))].concat();
+    scratch.file("f64.onnx", [field(7, &graph), field(8, &[16, 17])].concat())
+}
+
+#[test]
+fn nodes_that_fall_back_to_the_cpu_are_not_silent() {
+    if !has_gpu() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let model = on_f64(&scratch);
+    let line = benched(&[&model, "--device", "gpu"]).remove(0);
+    assert_eq!((&line["fallbacks"][0]["node"], &line["fallbacks"][0]["op"]), (&"wide".into(), &"Tanh".into()), "{line}");
+    assert!(line["fallbacks"][0]["reason"].as_str().is_some_and(|reason| reason.contains("f64")), "{line}");
+    assert_eq!(benched(&[&model, "--device", "cpu"])[0]["fallbacks"], serde_json::json!([]));
+    let table = bench(&[&model, "--device", "gpu"]).ok().stdout;
+    assert!(table.contains("1 node") && table.contains("f64.onnx on gpu runs nodes on the CPU:\n  `wide` (Tanh): "), "{table}");
+    // What cannot be measured does not take the rest with it.
+    let embedded = cifar10();
+    let run = bench(&[&model, embedded.to_str().unwrap(), "--device", "gpu", "--strict", "--json", "-"])
+        .fails(1, &["f64.onnx on gpu, batch 2: "]);
+    assert_eq!(records(&run.stdout).len(), 1);
 }
 
 #[test]

@@ -120,7 +120,7 @@ pub fn bench(args: &BenchArgs, out: &mut dyn Write) -> Result<ExitCode, Failure>
         return Err(Failure::failed("nothing was measured"));
     }
     let comparison = old.map(|old| Comparison::new(&old, &records));
-    let json = record::json(&records, comparison.as_ref());
+    let json = record::json(&records, comparison.as_ref())?;
     if let Some(file) = file {
         files::write(file, json.as_bytes())?;
     }

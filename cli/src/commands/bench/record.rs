@@ -1,9 +1,9 @@
 //! The figures of one line.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::compare::Comparison;
+use crate::failure::Failure;
 
 /// A line of the table; its fields are documented in the command's help.
 #[derive(Clone, Debug, Serialize)]
@@ -38,18 +38,26 @@ pub struct Fallback {
     pub reason: String,
 }
 
+/// A line with what there was before.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    record: &'a Record,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    old_median_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ratio: Option<f64>,
+}
+
 /// All lines as an array, each on a line of its own.
-pub fn json(records: &[Record], comparison: Option<&Comparison>) -> String {
+pub fn json(records: &[Record], comparison: Option<&Comparison>) -> Result<String, Failure> {
     let object = |(at, record): (usize, &Record)| {
-        let mut object = serde_json::json!(record);
-        if let Some(old) = comparison.and_then(|comparison| comparison.old_median(at)) {
-            object["old_median_ms"] = old.into();
-            object["ratio"] = (old / record.median_ms).into();
-        }
-        object
+        let old_median_ms = comparison.and_then(|comparison| comparison.old_median(at));
+        serde_json::to_string(&Line { record, old_median_ms, ratio: old_median_ms.map(|old| old / record.median_ms) })
     };
-    let lines: Vec<String> = records.iter().enumerate().map(object).map(|object: Value| object.to_string()).collect();
-    format!("[\n{}\n]\n", lines.join(",\n"))
+    let lines = records.iter().enumerate().map(object).collect::<Result<Vec<_>, _>>();
+    let lines = lines.map_err(|e| Failure::failed(format!("the figures cannot be written as JSON: {e}")))?;
+    Ok(format!("[\n{}\n]\n", lines.join(",\n")))
 }
 
 #[cfg(test)]

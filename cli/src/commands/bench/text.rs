@@ -16,7 +16,7 @@ const COLUMNS: [Column; 15] = [
     column("model", false, Some(10), None),
     column("device", false, None, None),
     column("batch", true, None, None),
-    column("size", true, None, Some(6)),
+    column("size", true, None, None),
     column("median", true, None, None),
     column("min", true, None, Some(5)),
     column("p10", true, None, Some(3)),
