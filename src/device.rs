@@ -1,7 +1,7 @@
 //! Where networks run: a GPU through wgpu, or this machine's processor.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cpu;
 use crate::error::{Error, Result};
@@ -30,12 +30,12 @@ pub struct DeviceInfo {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct DeviceOptions {
-    /// Where compiled pipelines, and what was measured in tuning, are kept between programs.
+    /// Where compiled pipelines, and what was measured, are kept between programs.
     pub cache: CacheFolder,
 }
 
-/// Where compiled pipelines, and what was measured in tuning, are kept between programs: a file each for each adapter and driver. A file that
-/// is not what macula wrote for them is ignored with a warning. Only Vulkan drivers give their pipelines away.
+/// Where compiled pipelines, what was measured in tuning and the roofline are kept between programs: a file each for each adapter and driver. A
+/// file that is not what macula wrote for them is ignored with a warning. Only Vulkan drivers give their pipelines away.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub enum CacheFolder {
     /// In the user's folder for such files: `macula` in `$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`.
@@ -205,12 +205,16 @@ impl Device {
         self.context.as_ref().map(|c| c.statistics()).unwrap_or_default()
     }
 
-    /// What this device reaches at most, measured when it is first asked for, in a fraction of a second on two buffers of 128 MiB.
+    /// What this device reaches at most, measured when it is first asked for, in a fraction of a second on two buffers of 128 MiB. That of a
+    /// GPU device is kept in its [`CacheFolder`] for later programs.
     ///
     /// # Errors
     /// [`Error::Gpu`] and [`Error::DeviceLost`] where the GPU fails.
     pub fn roofline(&self) -> Result<Roofline> {
-        let known = *self.known_roofline().lock().unwrap_or_else(PoisonError::into_inner);
+        let known = match &self.context {
+            Some(context) => context.roofline.get(),
+            None => *cpu_roofline(),
+        };
         known.map_or_else(|| self.measure_roofline(), Ok)
     }
 
@@ -219,17 +223,10 @@ impl Device {
     /// # Errors
     /// As [`Device::roofline`].
     pub fn measure_roofline(&self) -> Result<Roofline> {
-        let roofline = match &self.context {
-            Some(context) => context.measure_roofline()?,
-            None => cpu::roofline(),
-        };
-        *self.known_roofline().lock().unwrap_or_else(PoisonError::into_inner) = Some(roofline);
-        Ok(roofline)
-    }
-
-    fn known_roofline(&self) -> &Mutex<Option<Roofline>> {
-        static CPU: Mutex<Option<Roofline>> = Mutex::new(None);
-        self.context.as_ref().map_or(&CPU, |context| &context.roofline)
+        match &self.context {
+            Some(context) => context.measure_roofline(),
+            None => Ok(*cpu_roofline().insert(cpu::roofline())),
+        }
     }
 
     /// What was measured on this GPU device by [`CompileOptions::tune`], now and, where it has a [`CacheFolder`], by earlier programs;
@@ -259,6 +256,12 @@ impl Device {
     pub(crate) fn context(&self) -> Option<&Arc<Context>> {
         self.context.as_ref()
     }
+}
+
+/// That of the CPU device, once it was measured.
+fn cpu_roofline() -> MutexGuard<'static, Option<Roofline>> {
+    static KNOWN: Mutex<Option<Roofline>> = Mutex::new(None);
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Device {

@@ -1,20 +1,36 @@
 //! Files that are written whole or not at all.
 
 use std::fs;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
 /// Writes a file under another name first, so that no reader ever sees half of it.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    let temporary = path.with_file_name(name);
+    let temporary = temporary(path);
     let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
         // The error that matters is the one being returned.
         let _ = fs::remove_file(&temporary);
     });
-    written.map_err(|e| Failure::failed(format!("{}: cannot be written: {e}", path.display())))
+    written.map_err(|e| unwritable(path, &e))
+}
+
+/// Whether a file can be written, found out before long work for it.
+pub fn check_writable(path: &Path) -> Result<(), Failure> {
+    let temporary = temporary(path);
+    let created = if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { fs::write(&temporary, []) };
+    created.and_then(|()| fs::remove_file(&temporary)).map_err(|e| unwritable(path, &e))
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.part", std::process::id()));
+    path.with_file_name(name)
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> Failure {
+    Failure::failed(format!("{}: cannot be written: {error}", path.display()))
 }
 
 /// Makes a directory for outputs, with those above it.

@@ -25,14 +25,16 @@ pub struct DimArgs {
     pub batch: Option<usize>,
 }
 
-fn parse_extent(text: &str) -> Result<usize, String> {
+/// An extent as the flags take it.
+pub fn parse_extent(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(extent @ 1..=0xffff_ffff) => Ok(extent),
         _ => Err("expected a whole number from 1 on".into()),
     }
 }
 
-fn parse_dim(text: &str) -> Result<(String, usize), String> {
+/// An argument of `--dim`.
+pub fn parse_dim(text: &str) -> Result<(String, usize), String> {
     let (name, extent) = text.rsplit_once('=').ok_or("expected NAME=EXTENT, as batch=4")?;
     Ok((name.to_owned(), parse_extent(extent)?))
 }
@@ -135,6 +137,29 @@ pub fn missing_types(graph: &Graph, given: &[(String, Tensor)], args: &DimArgs) 
     declared(graph).filter(|input| !given.iter().any(|(name, _)| *name == input.name)).map(one).collect()
 }
 
+/// What `--dim` would say for the open heights and widths of all inputs `[N, C, height, width]` to be `size`; or why they cannot be.
+pub fn spatial_dims(graph: &Graph, size: [usize; 2]) -> Result<Vec<(String, usize)>, String> {
+    let pictures = declared(graph).filter_map(|input| match input.dims.as_deref() {
+        Some([_, _, height, width]) => Some((input, [(2, height, size[0]), (3, width, size[1])])),
+        _ => None,
+    });
+    let (mut extents, mut found) = (HashMap::new(), false);
+    for (input, axes) in pictures {
+        found = true;
+        for (axis, dim, extent) in axes {
+            let name = match dim {
+                Dim::Fixed(fixed) if *fixed == extent => continue,
+                Dim::Fixed(_) => return Err(format!("input `{}` is {}", input.name, input.declared())),
+                dim => axis_name(&input.name, axis, dim.symbol().unwrap_or_default()),
+            };
+            if extents.insert(name.clone(), extent).is_some_and(|other| other != extent) {
+                return Err(format!("`{name}` is both its height and its width"));
+            }
+        }
+    }
+    if found { Ok(extents.into_iter().collect()) } else { Err("no input has the axes [N,C,H,W]".into()) }
+}
+
 /// A tensor of `ty` from a seed and the input's name: floating-point numbers evenly in −1…1, bytes over their whole range, other
 /// integers and truth values 0 or 1, which are valid as indices and as masks.
 pub fn random(seed: u64, name: &str, ty: &TensorType) -> Result<Tensor, Failure> {
@@ -211,6 +236,28 @@ mod tests {
         assert!(error(&["height=3"]).contains("no open extent `height`; open are N, x.2, N, k"), "{}", error(&["height=3"]));
         assert!(error(&["N=4"]).contains("has 5 there"));
         assert!(parse_dim("N=0").is_err() && parse_dim("N").is_err());
+    }
+
+    #[test]
+    fn sizes_are_the_open_extents_of_pictures() {
+        let picture = |height: Dim, width: Dim| {
+            let mut b = GraphBuilder::new("g");
+            let x = b.input("x", DType::F32, [Dim::from("N"), 3.into(), height, width]);
+            let y = b.node("y", Binary::Add, &[x, x]).unwrap();
+            b.output("y", y);
+            b.finish().unwrap()
+        };
+        let sorted = |graph: &Graph, size| {
+            let mut dims = spatial_dims(graph, size)?;
+            dims.sort();
+            Ok::<_, String>(dims)
+        };
+        assert_eq!(sorted(&picture("h".into(), "w".into()), [5, 7]).unwrap(), [("h".into(), 5), ("w".into(), 7)]);
+        assert_eq!(sorted(&picture(5.into(), "".into()), [5, 7]).unwrap(), [("x.3".into(), 7)]);
+        assert_eq!(sorted(&picture("s".into(), "s".into()), [5, 5]).unwrap(), [("s".into(), 5)]);
+        assert!(sorted(&picture("s".into(), "s".into()), [5, 7]).unwrap_err().contains("`s` is both"));
+        assert!(sorted(&picture("h".into(), 5.into()), [5, 7]).unwrap_err().contains("f32[N,3,h,5]"));
+        assert!(sorted(&graph(), [5, 7]).unwrap_err().contains("no input has the axes"));
     }
 
     #[test]

@@ -14,19 +14,23 @@ mod pictures;
 mod preprocess;
 mod resample;
 mod terminal;
+mod times;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{classify, detect, devices, inspect, look, profile, run, verify};
+use commands::{bench, classify, completions, detect, devices, inspect, look, man, profile, run, verify};
 
 /// Convolutional networks on any GPU, every kernel checked against a CPU reference.
 #[derive(Parser)]
-#[command(version, max_term_width = 110)]
+#[command(name = "macula", version, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// No progress bars: beside the results, warnings and errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
 }
 
 #[derive(Subcommand)]
@@ -39,12 +43,20 @@ enum Command {
     Verify(verify::VerifyArgs),
     Inspect(inspect::InspectArgs),
     Profile(profile::ProfileArgs),
+    Bench(bench::BenchArgs),
+    Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 fn main() -> ExitCode {
     silence_mesa();
     let cli = Cli::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).format_timestamp(None).init();
+    let mut logger = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn"));
+    if cli.quiet {
+        terminal::be_quiet();
+        logger.filter(None, log::LevelFilter::Warn);
+    }
+    logger.format_timestamp(None).init();
     // Colours reach a terminal only, and not with NO_COLOR.
     let mut out = anstream::stdout().lock();
     let done = match &cli.command {
@@ -56,6 +68,9 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::verify(args, &mut out),
         Command::Inspect(args) => inspect::inspect(args, &mut out),
         Command::Profile(args) => profile::profile(args, &mut out),
+        Command::Bench(args) => bench::bench(args, &mut out),
+        Command::Completions(args) => completions::completions(args, &mut out),
+        Command::Man(args) => man::man(args, &mut out),
     };
     done.unwrap_or_else(|failure| failure.report())
 }
@@ -66,5 +81,32 @@ fn silence_mesa() {
     if cfg!(target_os = "linux") && std::env::var_os(VARIABLE).is_none() {
         // SAFETY: no other thread exists yet.
         unsafe { std::env::set_var(VARIABLE, "/nonexistent") };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_has_an_example() {
+        let mut program = Cli::command();
+        program.build();
+        let mut lacking = vec![];
+        for command in program.get_subcommands_mut() {
+            let example = format!("Examples:\n  macula {}", command.get_name());
+            let helps = [command.render_help().to_string(), command.render_long_help().to_string()];
+            if !helps.iter().all(|help| help.contains(&example)) {
+                lacking.push(command.get_name().to_owned());
+            }
+        }
+        // Clap's own `help` has none, which shows that the search finds what it looks for.
+        assert_eq!(lacking, ["help"]);
     }
 }

@@ -25,7 +25,14 @@ pub const EMBEDDED_PICTURE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_
 pub struct DeviceArgs {
     /// Where to run: auto, cpu, gpu, or an adapter's number in `macula devices`
     #[arg(long, env = "MACULA_DEVICE", default_value = "auto", value_name = "NAME")]
-    pub device: String,
+    device: String,
+    #[command(flatten)]
+    compile: CompileArgs,
+}
+
+/// How a network is made ready to run.
+#[derive(Args, Debug)]
+pub struct CompileArgs {
     /// On a GPU, refuse a network of which a node has no GPU kernel
     #[arg(long)]
     pub strict: bool,
@@ -36,16 +43,16 @@ pub struct DeviceArgs {
     #[arg(long)]
     pub tune: bool,
     #[command(flatten)]
-    pub cache: CacheArgs,
+    cache: CacheArgs,
 }
 
 /// What is kept between runs, and where.
 #[derive(Args, Debug, Default)]
 pub struct CacheArgs {
-    /// Where compiled kernels (where the driver can) and what --tune measured are kept [default: the user's cache folder]
+    /// Where compiled kernels (where the driver can) and what was measured are kept [default: the user's cache folder]
     #[arg(long, env = "MACULA_CACHE_DIR", value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
-    /// Neither read nor write compiled kernels and what --tune measured
+    /// Neither read nor write compiled kernels and what was measured
     #[arg(long)]
     pub no_cache: bool,
 }
@@ -62,11 +69,28 @@ impl CacheArgs {
 }
 
 impl DeviceArgs {
+    /// The device.
+    pub fn open(&self) -> Result<Device, Failure> {
+        self.compile.open(&self.device)
+    }
+
+    /// As [`CompileArgs::compile_to_run`].
+    pub fn compile_to_run(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
+        self.compile.compile_to_run(device, graph)
+    }
+
+    /// As [`CompileArgs::compile`].
+    pub fn compile(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
+        self.compile.compile(device, graph)
+    }
+}
+
+impl CompileArgs {
     fn options(&self) -> CompileOptions {
         let options = CompileOptions::new().strict(self.strict).without(self.without.iter().copied()).tune(self.tune);
         let bar = OnceLock::new();
         options.tune_progress(move |step| {
-            let bar: &ProgressBar = bar.get_or_init(|| terminal::progress(step.of, "layers tuned", false));
+            let bar: &ProgressBar = bar.get_or_init(|| terminal::progress(step.of, "layers tuned"));
             bar.set_length(step.of as u64);
             bar.set_position(step.done as u64);
             if step.done == step.of {
@@ -85,20 +109,29 @@ impl DeviceArgs {
         Ok(device.compile_with(graph, self.options())?)
     }
 
-    /// The device.
-    pub fn open(&self) -> Result<Device, Failure> {
-        let known = matches!(self.device.trim().to_ascii_lowercase().as_str(), "auto" | "cpu" | "gpu")
-            || self.device.trim().parse::<usize>().is_ok();
-        if !known {
-            let message = format!("`{}` is not a device; use auto, cpu, gpu, or an adapter's number in `macula devices`", self.device);
+    /// The device of this name.
+    pub fn open(&self, name: &str) -> Result<Device, Failure> {
+        if !is_device(name) {
+            let message = format!("`{name}` is not a device; use auto, cpu, gpu, or an adapter's number in `macula devices`");
             return Err(Failure::usage(message));
         }
-        let device = Device::from_name_with(&self.device, &DeviceOptions::new().cache(self.cache.folder()))?;
+        let device = self.open_again(name)?;
         if self.tune && device.info().kind == DeviceKind::Cpu {
             warn("--tune does nothing on the CPU device, which has one way to compute each layer; a GPU is asked for with --device gpu");
         }
         Ok(device)
     }
+
+    /// A device of its own of a name that was opened before; nothing is said again.
+    pub fn open_again(&self, name: &str) -> Result<Device, Failure> {
+        Ok(Device::from_name_with(name, &DeviceOptions::new().cache(self.cache.folder()))?)
+    }
+}
+
+/// Whether a device may be called so, there or not.
+pub fn is_device(name: &str) -> bool {
+    let name = name.trim();
+    ["auto", "cpu", "gpu"].iter().any(|known| name.eq_ignore_ascii_case(known)) || name.parse::<usize>().is_ok()
 }
 
 /// A device in a few words: `CPU, 8 threads` or `llvmpipe (software GPU, Vulkan)`.

@@ -78,7 +78,8 @@ pub struct PreprocessArgs {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Size(pub [usize; 2]);
 
-fn parse_size(text: &str) -> Result<Size, String> {
+/// A size as the flags take it.
+pub fn parse_size(text: &str) -> Result<Size, String> {
     let (height, width) = text.split_once('x').unwrap_or((text, text));
     match (height.parse::<usize>(), width.parse::<usize>()) {
         (Ok(height @ 1..=16_384), Ok(width @ 1..=16_384)) => Ok(Size([height, width])),

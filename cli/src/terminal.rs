@@ -1,5 +1,6 @@
 //! What people see: bars, tables, and numbers with units.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
@@ -153,15 +154,34 @@ fn styled(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>, right: &
     table
 }
 
-/// A progress bar on the standard error; nothing where that is not a terminal, where there is little to wait for or `quiet` is set.
-pub fn progress(total: usize, what: &'static str, quiet: bool) -> ProgressBar {
-    if quiet || total < 2 {
+/// Whether `--quiet` was given: the standard error has warnings and errors only.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From here on there is no progress bar.
+pub fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+/// A progress bar on the standard error that counts `what`; nothing where there is little to wait for, and where no bar is drawn.
+pub fn progress(total: usize, what: &'static str) -> ProgressBar {
+    match total {
+        0 | 1 => ProgressBar::hidden(),
+        _ => drawn(total, "{bar:40} {pos}/{len} {msg} {per_sec:>12} {eta:>4}").with_message(what),
+    }
+}
+
+/// A progress bar on the standard error with a message that changes.
+pub fn progress_with_message(total: usize) -> ProgressBar {
+    drawn(total, "{bar:30} {wide_msg}")
+}
+
+/// Nothing is drawn where the standard error is not a terminal, nor with `--quiet`.
+fn drawn(total: usize, template: &str) -> ProgressBar {
+    if QUIET.load(Ordering::Relaxed) {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-    let template = "{bar:40} {pos}/{len} {msg} {per_sec:>12} {eta:>4}";
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    bar.with_style(style).with_message(what)
+    ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr()).with_style(style)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const PIECE: usize = 1 << 18;
 
 /// Measures both roofs; takes a fraction of a second.
 pub(crate) fn roofline() -> Roofline {
-    Roofline { gflops: multiply_adds(), gigabytes: copied(), launch: Duration::ZERO }
+    Roofline { gflops: multiply_adds(), gigabytes: copied(), launch: Duration::ZERO, kept: false }
 }
 
 /// One thread's multiply-adds, and how many each vector has.

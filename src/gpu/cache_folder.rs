@@ -2,11 +2,14 @@
 //! whole or not at all.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
+
+use crate::plan::Kernel;
 
 /// A larger file is started anew: drivers never forget a pipeline.
 pub(super) const MAX_BYTES: u64 = 64 << 20;
@@ -58,6 +61,28 @@ impl CacheFile {
         Ok(bytes)
     }
 
+    /// What [`CacheFile::replace_text`] has written; `None` where there is no file.
+    pub fn read_text(&self) -> io::Result<Option<String>> {
+        let bytes = match self.read() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            bytes => bytes?,
+        };
+        let text = String::from_utf8(bytes).map_err(|_| io::Error::other("it is not text"))?;
+        match text.strip_prefix(&self.head()) {
+            Some(text) => Ok(Some(text.to_owned())),
+            None => Err(io::Error::other("it is for another adapter, driver or version")),
+        }
+    }
+
+    /// Replaces the file by a text, with the key before it.
+    pub fn replace_text(&self, text: impl Display) -> io::Result<()> {
+        self.replace(format!("{}{text}", self.head()).as_bytes())
+    }
+
+    fn head(&self) -> String {
+        format!("{}\n\n", self.key)
+    }
+
     /// Replaces the file: readers see the old one or the new one, and of two writers the last one wins. Too many bytes are not kept.
     pub fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         if bytes.len() as u64 > MAX_BYTES {
@@ -106,6 +131,13 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// The version of what was measured with these kernels: kernels that have changed are others.
+pub(super) fn version(kernels: &[&Kernel]) -> String {
+    let sources = kernels.iter().flat_map(|k| k.parts.iter().chain([&k.body]).chain(k.tiles)).map(|part| hash(part.source.as_bytes()));
+    let bytes: Vec<u8> = sources.flat_map(u64::to_le_bytes).collect();
+    format!("{} kernels {:016x}", env!("CARGO_PKG_VERSION"), hash(&bytes))
 }
 
 /// FNV-1a, which is the same on every machine and in every version of Rust.

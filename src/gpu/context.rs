@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::adapters::{Candidate, WANTED_FEATURES, capabilities, pace};
 use super::cache_folder::user_folder;
+use super::known_roofline::KnownRoofline;
 use super::pipelines::Pipelines;
 use super::precompile;
-use super::roofline::Roofline;
 use super::tuning::DeviceTuning;
 use crate::device::{CacheFolder, DeviceOptions};
 use crate::error::{Error, Result};
@@ -55,7 +55,7 @@ pub(crate) struct Context {
     pub(super) pipelines: Pipelines,
     pub(super) tuning: DeviceTuning,
     /// What the device reaches at most, once that was measured.
-    pub roofline: Mutex<Option<Roofline>>,
+    pub roofline: KnownRoofline,
     done: Done,
     /// A few zero bytes for bindings that a kernel declares and a node leaves out.
     pub(super) unused: wgpu::Buffer,
@@ -102,21 +102,9 @@ impl Context {
             CacheFolder::Off => None,
         };
         let tuning = DeviceTuning::new(&device.adapter_info(), &capabilities, folder.as_deref());
+        let roofline = KnownRoofline::new(&device.adapter_info(), folder.as_deref());
         let (pipelines, done, poller) = (Pipelines::new(&device, folder.as_deref()), Done::default(), Mutex::default());
-        Ok(Self {
-            device,
-            queue,
-            capabilities,
-            pace,
-            pipelines,
-            tuning,
-            roofline: Mutex::default(),
-            done,
-            unused,
-            lost,
-            poller,
-            compiler: None,
-        })
+        Ok(Self { device, queue, capabilities, pace, pipelines, tuning, roofline, done, unused, lost, poller, compiler: None })
     }
 
     pub fn capabilities(&self) -> &Capabilities {

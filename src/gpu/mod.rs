@@ -6,6 +6,7 @@ mod cache_folder;
 mod context;
 mod execute;
 mod guards;
+mod known_roofline;
 mod pipeline_file;
 #[allow(unsafe_code)]
 mod pipelines;

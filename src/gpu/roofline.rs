@@ -20,6 +20,8 @@ pub struct Roofline {
     pub gigabytes: f64,
     /// What one more dispatch in a pass costs at least; zero on the CPU device.
     pub launch: Duration,
+    /// Whether an earlier program measured it and the device's [`CacheFolder`](crate::CacheFolder) kept it.
+    pub kept: bool,
 }
 
 /// A measurement takes at least so long, which dwarfs a submission, and the fastest of so many counts.
@@ -42,9 +44,11 @@ struct Bench<'a> {
 }
 
 impl Context {
-    /// Measures the roofs; takes a fraction of a second.
+    /// Measures the roofs, and has the device know them; takes a fraction of a second.
     pub fn measure_roofline(&self) -> Result<Roofline> {
-        Ok(Roofline { gflops: self.multiply_adds()?, gigabytes: self.copied()?, launch: self.launched()? })
+        let roofline = Roofline { gflops: self.multiply_adds()?, gigabytes: self.copied()?, launch: self.launched()?, kept: false };
+        self.roofline.learn(roofline);
+        Ok(roofline)
     }
 
     fn launched(&self) -> Result<Duration> {

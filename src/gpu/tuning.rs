@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::cache_folder::{CacheFile, hash};
+use super::cache_folder::{CacheFile, version};
 use super::context::Context;
 use crate::plan::{Capabilities, KERNELS, Trial, Tuning, shipped};
 
@@ -29,7 +29,7 @@ struct State {
 impl DeviceTuning {
     /// What comes with macula for this adapter, and what was measured on it, from a file in `folder`.
     pub fn new(adapter: &wgpu::AdapterInfo, capabilities: &Capabilities, folder: Option<&Path>) -> Self {
-        let file = folder.map(|folder| CacheFile::new(folder, adapter, &version(), "tuning"));
+        let file = folder.map(|folder| CacheFile::new(folder, adapter, &version(KERNELS), "tuning"));
         let measured = file.as_ref().map(read).unwrap_or_default();
         let mut all = shipped(&adapter.name, capabilities);
         all.extend(&measured);
@@ -37,32 +37,13 @@ impl DeviceTuning {
     }
 }
 
-/// What trials hold for: kernels that have changed are others.
-fn version() -> String {
-    let sources = KERNELS.iter().flat_map(|k| k.parts.iter().chain([&k.body]).chain(k.tiles)).map(|part| hash(part.source.as_bytes()));
-    let bytes: Vec<u8> = sources.flat_map(u64::to_le_bytes).collect();
-    format!("{} kernels {:016x}", env!("CARGO_PKG_VERSION"), hash(&bytes))
-}
-
 /// What the file holds; nothing where it is absent, and, with a warning, where it is not what macula has written for this device.
 fn read(file: &CacheFile) -> Tuning {
-    let parse = |bytes: Vec<u8>| {
-        let text = String::from_utf8(bytes).map_err(|_| "it is not text".to_owned())?;
-        let tuning = text.strip_prefix(&head(file)).ok_or("it is for another adapter, driver or version")?;
-        Tuning::parse(tuning)
-    };
-    match file.read().and_then(|bytes| parse(bytes).map_err(io::Error::other)) {
-        Ok(tuning) => tuning,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Tuning::default(),
-        Err(error) => {
-            log::warn!("{}: {error}; nodes are to be tuned anew", file.path.display());
-            Tuning::default()
-        }
-    }
-}
-
-fn head(file: &CacheFile) -> String {
-    format!("{}\n\n", file.key)
+    let parse = |text: Option<String>| text.map_or_else(|| Ok(Tuning::default()), |text| Tuning::parse(&text).map_err(io::Error::other));
+    file.read_text().and_then(parse).unwrap_or_else(|error| {
+        log::warn!("{}: {error}; nodes are to be tuned anew", file.path.display());
+        Tuning::default()
+    })
 }
 
 impl Context {
@@ -99,7 +80,7 @@ impl DeviceTuning {
         // Another program may have measured meanwhile.
         let mut kept = read(file);
         kept.extend(&state.measured);
-        if let Err(error) = file.replace(format!("{}{kept}", head(file)).as_bytes()) {
+        if let Err(error) = file.replace_text(kept) {
             log::warn!("{}: {error}; what was measured is not kept", file.path.display());
         }
     }

@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn layers_are_held_against_the_lower_roof() {
-        let roofline = Roofline { gflops: 100.0, gigabytes: 10.0, launch: Duration::from_micros(5) };
+        let roofline = Roofline { gflops: 100.0, gigabytes: 10.0, launch: Duration::from_micros(5), kept: false };
         // 100 µs of arithmetic, 1 µs of bytes.
         let dense = layer(200, 10_000_000, 10_000, 1);
         assert_eq!((dense.bound(&roofline), dense.share(&roofline)), (Bound::Arithmetic, 0.5));

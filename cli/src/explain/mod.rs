@@ -63,8 +63,6 @@ pub struct Subject<'a> {
     pub photo: &'a RgbImage,
     pub device: &'a Device,
     pub options: &'a DeviceArgs,
-    /// No progress bar.
-    pub quiet: bool,
 }
 
 /// How much each place of what the network sees speaks for a class: 0 for nothing or against it.
@@ -146,7 +144,7 @@ impl Subject<'_> {
     /// The probability of `class` in each of many prepared pictures, which `picture` makes one by one.
     fn many(&self, session: &Session, count: usize, class: usize, picture: &dyn Fn(usize) -> Vec<f32>) -> Result<Vec<f64>, Failure> {
         let batch = self.input.batch.unwrap_or(BATCH);
-        let progress: ProgressBar = terminal::progress(count, "pictures", self.quiet);
+        let progress: ProgressBar = terminal::progress(count, "pictures");
         let mut got = Vec::with_capacity(count);
         for start in (0..count).step_by(batch) {
             let here = batch.min(count - start);

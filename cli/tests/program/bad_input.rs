@@ -1,6 +1,6 @@
 //! Everything that can be wrong with what people give: one clear line, the right exit code, no panic.
 
-use crate::support::{Scratch, cifar10, data, macula};
+use crate::support::{Scratch, cifar10, data, field, macula};
 
 #[test]
 fn files_that_are_not_there() {
@@ -118,11 +118,6 @@ fn command_lines_that_mean_nothing() {
     }
     let directory = Scratch::new();
     macula(["classify", &directory.path("")]).fails(1, &["no pictures in this directory"]);
-}
-
-/// A field of a protobuf message that holds bytes.
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()], bytes].concat()
 }
 
 #[test]

@@ -69,6 +69,26 @@ fn traces_and_plots_are_whole_files() {
 }
 
 #[test]
+fn the_roof_is_kept_for_later_programs() {
+    let scratch = Scratch::new();
+    let cache = scratch.path("cache");
+    let roof = |more: &[&str]| profiled(&[more, &["--cache-dir", &cache]].concat())["roofline"].clone();
+    assert_eq!(roof(&["--device", "cpu"])["kept"], false);
+    if !has_gpu() {
+        return;
+    }
+    let measured = roof(&["--device", "gpu"]);
+    assert_eq!(measured["kept"], false);
+    let mut kept = roof(&["--device", "gpu"]);
+    assert_eq!(kept["kept"].take(), true);
+    assert_eq!(kept["gflops"], measured["gflops"], "read, not measured");
+    assert_eq!(roof(&["--device", "gpu", "--measure-roofline"])["kept"], false);
+    assert_eq!(roof(&["--device", "gpu", "--no-cache"])["kept"], false);
+    let text = |more: &[&str]| macula([&["profile", "--device", "gpu", "--runs", "1", "--cache-dir", &cache], more].concat()).ok().stdout;
+    assert!(text(&[]).contains("(kept from an earlier measurement)") && text(&["--measure-roofline"]).contains("(measured now)"));
+}
+
+#[test]
 fn tuning_the_cpu_device_is_not_silent() {
     let run = macula(["inspect", "--tune"]).ok();
     assert!(run.stderr.contains("--tune does nothing on the CPU device"), "{}", run.stderr);

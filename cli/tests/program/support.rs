@@ -95,6 +95,12 @@ impl Drop for Scratch {
     }
 }
 
+/// A field of a protobuf message that holds bytes, few enough for a length of one byte.
+pub fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(bytes.len()).ok().filter(|length| *length < 128).expect("few bytes");
+    [&[number << 3 | 2, length], bytes].concat()
+}
+
 /// The embedded network's file.
 pub fn cifar10() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/cifar10.onnx")

@@ -17,6 +17,7 @@ use super::answers::{Classifier, Printer};
 use crate::failure::Failure;
 use crate::model::{EMBEDDED_PICTURE, ImageInput};
 use crate::preprocess::Preprocess;
+use crate::times::quantile;
 use crate::{images, terminal};
 
 /// Batches on the device at once: one computes while the other is uploaded or read back.
@@ -219,7 +220,7 @@ impl Job<'_> {
             }
         }
         times.sort();
-        Ok(times.get(times.len() / 2).map(|&median| (first, median)))
+        Ok((!times.is_empty()).then(|| (first, quantile(&times, 0.5))))
     }
 }
 

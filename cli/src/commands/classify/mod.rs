@@ -52,9 +52,6 @@ pub struct ClassifyArgs {
     /// One JSON object a line and picture
     #[arg(long)]
     json: bool,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
     #[command(flatten)]
     preprocess: PreprocessArgs,
 }
@@ -112,7 +109,7 @@ pub fn classify(args: &ClassifyArgs, out: &mut dyn Write) -> Result<ExitCode, Fa
         writeln!(out, "{bold}device{bold:#}  {device_name}: {}", device.info().reason)?;
         writeln!(out, "{bold}model{bold:#}   {}, {} parameters", model.name, terminal::count(parameters as u64))?;
     }
-    let progress = terminal::progress(sources.len(), "pictures", args.quiet);
+    let progress = terminal::progress(sources.len(), "pictures");
     let job = Job { sources: &sources, preprocess: &preprocess, session: &session, input: &input, size, batch };
     let done = job.run(&classifier, &printer, &progress, out);
     progress.finish_and_clear();
@@ -128,7 +125,6 @@ pub fn classify(args: &ClassifyArgs, out: &mut dyn Write) -> Result<ExitCode, Fa
             photo: &photo,
             device: &device,
             options: &args.device,
-            quiet: args.quiet,
         };
         let heat = subject.heat(None, None)?;
         let line = heat.line(&printer.class_name(heat.class, classifier.labels.as_deref()));

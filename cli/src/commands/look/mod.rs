@@ -59,9 +59,6 @@ pub struct LookArgs {
     labels: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// No progress bar
-    #[arg(short, long)]
-    quiet: bool,
     #[command(flatten)]
     preprocess: PreprocessArgs,
 }
@@ -89,7 +86,6 @@ pub fn look(args: &LookArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
         photo: &photo,
         device: &device,
         options: &args.device,
-        quiet: args.quiet,
     };
     let layers = match &args.layers[..] {
         [] => {

@@ -20,6 +20,7 @@ pub fn object(report: &Report) -> Value {
             "gflops": roofline.gflops,
             "gigabytes_per_s": roofline.gigabytes,
             "launch_us": roofline.launch.as_secs_f64() * 1e6,
+            "kept": roofline.kept,
         },
         "layers": profile.layers.iter().map(|layer| self::layer(report, layer)).collect::<Vec<_>>(),
         "kernels": report.kernels().iter().map(|k| json!({

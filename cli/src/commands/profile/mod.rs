@@ -28,8 +28,9 @@ use crate::terminal;
         On a GPU every dispatch runs in a pass of its own between two timestamps; where the adapter has none, in a submission of its own, \
         and the output says so. On the CPU device the host's clock tells. Times are medians. GFLOP/s count operations as an operator's \
         definition has them, a multiply-add as two, and GB/s each input, weight and output once: what a kernel saves shows as speed. The \
-        roof is what this device was measured to reach: multiply-adds on numbers in registers, and copying buffers that no cache holds. A layer \
-        is bound by launches where starting its dispatches takes longer than their work would."
+        roof is what this device was measured to reach: multiply-adds on numbers in registers, and copying buffers that no cache holds. A \
+        GPU's is kept in the cache folder; --measure-roofline measures it anew, as is right where other work was in the way. A layer is bound \
+        by launches where starting its dispatches takes longer than their work would."
 )]
 pub struct ProfileArgs {
     /// The network, an ONNX file [default: the embedded one]
@@ -40,6 +41,9 @@ pub struct ProfileArgs {
     /// How many runs the medians are of
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     runs: u16,
+    /// Measure anew what the device can do at most, though the cache folder has it
+    #[arg(long)]
+    measure_roofline: bool,
     /// Print the slowest layers only, so many of them
     #[arg(long, value_name = "N")]
     top: Option<usize>,
@@ -74,6 +78,9 @@ pub fn profile(args: &ProfileArgs, out: &mut dyn Write) -> Result<ExitCode, Fail
     let device = args.device.open()?;
     let session = args.device.compile_to_run(&device, model.graph)?;
     let views: Vec<(&str, TensorView<'_>)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
+    if args.measure_roofline {
+        device.measure_roofline()?;
+    }
     let profile = session.profile(&views, args.runs.into())?;
     let report = Report {
         model: &model.name,

@@ -35,7 +35,10 @@ pub fn write(out: &mut dyn Write, report: &Report, top: Option<usize>, width: Op
     let roofline = &profile.roofline;
     writeln!(out, "{} on {}", report.model, report.device)?;
     write!(out, "roof: {} GFLOP/s of multiply-adds, {} GB/s of copying", digits(roofline.gflops), digits(roofline.gigabytes))?;
-    writeln!(out, "{}", if roofline.launch.is_zero() { String::new() } else { format!(", {} a launch", time(roofline.launch)) })?;
+    if !roofline.launch.is_zero() {
+        write!(out, ", {} a launch", time(roofline.launch))?;
+    }
+    writeln!(out, " ({})", if roofline.kept { "kept from an earlier measurement" } else { "measured now" })?;
     writeln!(
         out,
         "a run takes {}, its layers {} {} (medians of {})",
