@@ -29,7 +29,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// No progress bars: beside the results, warnings and errors only
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 1000)]
     quiet: bool,
 }
 
