@@ -154,7 +154,7 @@ fn run(args: &BenchArgs, jobs: &[(&Model, Vec<Case>)], places: &[Place]) -> (Vec
                     Ok(record) => records.push(record),
                     Err(failure) => {
                         failed = true;
-                        bar.suspend(|| complain(&format!("{} on {}, {case}: {failure}", model.name, place.label)));
+                        complain(&format!("{} on {}, {case}: {failure}", model.name, place.label));
                     }
                 }
                 line += 1;
