@@ -3,6 +3,8 @@
 use std::io;
 use std::process::ExitCode;
 
+use crate::terminal::StandardError;
+
 /// What ends a command.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -73,6 +75,6 @@ pub fn warn(message: &str) {
 fn label(what: &str, color: anstyle::AnsiColor, message: &str) {
     use std::io::Write;
     let style = color.on_default().bold();
-    // A closed standard error leaves nobody to tell.
-    let _ = writeln!(anstream::stderr(), "{style}{what}:{style:#} {message}");
+    // In one piece; a closed standard error leaves nobody to tell.
+    let _ = StandardError.write_all(format!("{style}{what}:{style:#} {message}\n").as_bytes());
 }

@@ -29,7 +29,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// No progress bars: beside the results, warnings and errors only
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 1000)]
     quiet: bool,
 }
 
@@ -56,7 +56,8 @@ fn main() -> ExitCode {
         terminal::be_quiet();
         logger.filter(None, log::LevelFilter::Warn);
     }
-    logger.format_timestamp(None).init();
+    let target = env_logger::Target::Pipe(Box::new(terminal::StandardError));
+    logger.target(target).write_style(env_logger::WriteStyle::Always).format_timestamp(None).init();
     // Colours reach a terminal only, and not with NO_COLOR.
     let mut out = anstream::stdout().lock();
     let done = match &cli.command {

@@ -3,6 +3,8 @@
 use image::{Rgb, RgbImage};
 use noto_sans_mono_bitmap::{FontWeight, RasterHeight, get_raster, get_raster_width};
 
+use crate::terminal;
+
 /// A colour of a palette of ten that are told apart, the same for the same number.
 ///
 /// Source: Tableau 10, as d3's `schemeTableau10`, in an order that shows on photos.
@@ -103,8 +105,14 @@ pub fn text(picture: &mut RgbImage, [x, y]: [i64; 2], text: &str, font: Font, co
     }
 }
 
-/// Writes a line of text on a filled ground, at `x`, `y` or where it lies within the picture.
+/// Writes a line of text on a filled ground, at `x`, `y` or where it lies within the picture, shortened in the middle where it is too long.
 pub fn label(picture: &mut RgbImage, [x, y]: [i64; 2], line: &str, font: Font, ground: [u8; 3]) {
+    let fit = ((i64::from(picture.width()) - 6) / font.width("n")).max(0) as usize;
+    let line = &match line.chars().count() {
+        count if count <= fit => line.to_owned(),
+        // The font has no ellipsis.
+        _ => terminal::shortened(line, fit.saturating_sub(2)).replace('…', "..."),
+    };
     let (width, height) = (font.width(line) + 6, font.height() + 2);
     let x = x.min(i64::from(picture.width()) - width).max(0);
     let y = y.min(i64::from(picture.height()) - height).max(0);
@@ -160,5 +168,19 @@ mod tests {
         assert_eq!(lit(0..5) + lit(5 + 3 * width..60), 0);
         text(&mut picture, [-20, -9], "outside", font, [255; 3]);
         label(&mut picture, [50, 29], "a label that is too long", font, INK);
+    }
+
+    #[test]
+    fn labels_that_are_too_long_keep_their_ends() {
+        let font = Font::for_picture(100, 100);
+        let labelled = |line: &str| {
+            let mut picture = RgbImage::new(100, 30);
+            label(&mut picture, [0, 0], line, font, INK);
+            picture
+        };
+        assert_ne!(labelled("/features/features.0/Conv"), labelled("/features/features.0/Relu"));
+        assert_ne!(labelled("/features/features.0/Conv"), labelled("/elements/features.0/Conv"));
+        assert_eq!(labelled("/features/features.0/Conv"), labelled("/features/sections.0/Conv"), "the middle is left out");
+        assert_eq!(painted(&labelled("n")).iter().filter(|[_, y]| *y == 0).count() as i64, font.width("n") + 6);
     }
 }

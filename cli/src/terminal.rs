@@ -1,10 +1,13 @@
 //! What people see: bars, tables, and numbers with units.
 
+use std::cell::Cell;
+use std::io::{self, Write};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// A bar of `width` cells filled to `fraction`, in eighths of a cell, without trailing blanks.
 pub fn bar(fraction: f64, width: usize) -> String {
@@ -175,18 +178,54 @@ pub fn progress_with_message(total: usize) -> ProgressBar {
     drawn(total, "{bar:30} {wide_msg}")
 }
 
+/// Every bar, on the standard error.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
+
 /// Nothing is drawn where the standard error is not a terminal, nor with `--quiet`.
 fn drawn(total: usize, template: &str) -> ProgressBar {
     if QUIET.load(Ordering::Relaxed) {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr()).with_style(style)
+    BARS.add(ProgressBar::new(total as u64).with_style(style))
+}
+
+/// Prints while no bar is drawn; what is printed within may do so too.
+pub fn without_bars<T>(print: impl FnOnce() -> T) -> T {
+    thread_local!(static WITHIN: Cell<bool> = const { Cell::new(false) });
+    // Bars are locked meanwhile, and would wait for themselves.
+    if WITHIN.replace(true) {
+        return print();
+    }
+    let printed = BARS.suspend(print);
+    WITHIN.set(false);
+    printed
+}
+
+/// The standard error, where a bar makes room for what is written; colours reach a terminal only.
+pub struct StandardError;
+
+impl Write for StandardError {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        without_bars(|| anstream::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        anstream::stderr().flush()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_printed_without_bars_may_print_without_bars() {
+        let bar = progress(5, "pictures");
+        assert_eq!(without_bars(|| without_bars(|| StandardError.write(b"").map(|bytes| bytes + 7)).unwrap()), 7);
+        bar.inc(1);
+        assert_eq!((without_bars(|| 3), bar.position()), (3, 1), "bars go on");
+    }
 
     #[test]
     fn bars_have_eighths() {

@@ -85,7 +85,10 @@ fn the_roof_is_kept_for_later_programs() {
     assert_eq!(roof(&["--device", "gpu", "--measure-roofline"])["kept"], false);
     assert_eq!(roof(&["--device", "gpu", "--no-cache"])["kept"], false);
     let text = |more: &[&str]| macula([&["profile", "--device", "gpu", "--runs", "1", "--cache-dir", &cache], more].concat()).ok().stdout;
-    assert!(text(&[]).contains("(kept from an earlier measurement)") && text(&["--measure-roofline"]).contains("(measured now)"));
+    assert!(
+        text(&[]).contains("(measured earlier; --measure-roofline measures anew)")
+            && text(&["--measure-roofline"]).contains("(measured now)")
+    );
 }
 
 #[test]

@@ -43,17 +43,22 @@ macro_rules! examples {
     after_long_help = concat!(examples!(), "
 
 Fields of --json, an array of one object a line of the table:
-  model, batch, size            the file, pictures a run, [height, width] of the first input that has them or null
+  model, batch, size            the file, pictures a run, [height, width] of the first input
+                                that has them or null
   device, adapter, driver       cpu or gpu; its name and its driver
-  median_ms, min_ms             of all counted runs; p10_ms and p90_ms: a tenth of them is as fast, as slow
+  median_ms, min_ms             of all counted runs
+  p10_ms, p90_ms                a tenth of them is at least as fast, a tenth at least as slow
   runs                          how many were counted
   images_per_s                  batch ÷ median
-  first_ms, compile_ms          the first run; planning, kernels and uploading weights, without reading the file
-  peak_bytes                    all buffers of activations of one run, without weights, staging and what the driver takes; null on the CPU
-                                device, which plans no buffers
+  first_ms, compile_ms          the first run; planning, kernels and uploading weights, without
+                                reading the file
+  peak_bytes                    all buffers of activations of a run, without weights, staging and
+                                what the driver takes; null on the CPU device, which plans none
   weights_bytes                 constants, as the device has them
-  fallbacks[]                   nodes that ran on the CPU though the device is a GPU: node, op, reason
-  old_median_ms, ratio          with --compare, of lines that the other file has too: its median, and that ÷ this")
+  fallbacks[]                   nodes that ran on the CPU though the device is a GPU: node, op,
+                                reason
+  old_median_ms, ratio          with --compare, of lines that OLD.json has too: its median, and
+                                that ÷ this")
 )]
 pub struct BenchArgs {
     /// The networks, ONNX files [default: the embedded one]
@@ -149,7 +154,7 @@ fn run(args: &BenchArgs, jobs: &[(&Model, Vec<Case>)], places: &[Place]) -> (Vec
                     Ok(record) => records.push(record),
                     Err(failure) => {
                         failed = true;
-                        bar.suspend(|| complain(&format!("{} on {}, {case}: {failure}", model.name, place.label)));
+                        complain(&format!("{} on {}, {case}: {failure}", model.name, place.label));
                     }
                 }
                 line += 1;

@@ -151,7 +151,7 @@ mod tests {
             assert!(all.contains(what), "no `{what}` in\n{all}");
         }
         assert!(!all.contains("old ÷ new") && !all.contains("activations"), "columns that say nothing:\n{all}");
-        for width in 50..140 {
+        for width in 55..140 {
             let text = text(&records, Some(width));
             let table: Vec<&str> = text.lines().skip(4).take(6).collect();
             assert!(table.iter().all(|line| line.chars().count() <= width), "{width}:\n{text}");

@@ -143,7 +143,7 @@ impl Job<'_> {
                         }
                         None => vec![],
                     };
-                    progress.suspend(|| self.print(&batch, answers, classifier, printer, &mut done, out))?;
+                    terminal::without_bars(|| self.print(&batch, answers, classifier, printer, &mut done, out))?;
                     progress.inc(batch.sources.len() as u64);
                     if batch.tensor.is_some() {
                         break;
@@ -152,7 +152,7 @@ impl Job<'_> {
             }
             for batch in taken.take() {
                 let batch = batch?;
-                progress.suspend(|| self.print(&batch, vec![], classifier, printer, &mut done, out))?;
+                terminal::without_bars(|| self.print(&batch, vec![], classifier, printer, &mut done, out))?;
                 progress.inc(batch.sources.len() as u64);
             }
             Ok::<(), Failure>(())

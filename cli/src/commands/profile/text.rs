@@ -38,7 +38,7 @@ pub fn write(out: &mut dyn Write, report: &Report, top: Option<usize>, width: Op
     if !roofline.launch.is_zero() {
         write!(out, ", {} a launch", time(roofline.launch))?;
     }
-    writeln!(out, " ({})", if roofline.kept { "kept from an earlier measurement" } else { "measured now" })?;
+    writeln!(out, " ({})", if roofline.kept { "measured earlier; --measure-roofline measures anew" } else { "measured now" })?;
     writeln!(
         out,
         "a run takes {}, its layers {} {} (medians of {})",
