@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::cpu;
 use crate::error::{Error, Result};
@@ -27,11 +28,24 @@ pub struct DeviceInfo {
 }
 
 /// Choices of the caller in opening a device.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct DeviceOptions {
     /// Where compiled pipelines, and what was measured, are kept between programs.
     pub cache: CacheFolder,
+    /// The longest wait for one submission, of which a run has one or a few: past it the run ends with [`Error::Timeout`]. 10 minutes by
+    /// default.
+    pub timeout: Duration,
+    /// The percentage of the memory that the driver grants this program past which an allocation fails with [`Error::OutOfMemory`], counting what
+    /// other parts of the program use; `None` leaves it to the driver, and of a program's own device to its instance. 95 by default. Vulkan
+    /// (where the driver tells) and DX12 only.
+    pub memory_percent: Option<u8>,
+}
+
+impl Default for DeviceOptions {
+    fn default() -> Self {
+        Self { cache: CacheFolder::default(), timeout: Duration::from_secs(600), memory_percent: Some(95) }
+    }
 }
 
 /// Where compiled pipelines, what was measured in tuning and the roofline are kept between programs: a file each for each adapter and driver. A
@@ -58,6 +72,18 @@ impl DeviceOptions {
         self.cache = cache;
         self
     }
+
+    /// Sets [`DeviceOptions::timeout`].
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets [`DeviceOptions::memory_percent`].
+    pub fn memory_percent(mut self, percent: impl Into<Option<u8>>) -> Self {
+        self.memory_percent = percent.into();
+        self
+    }
 }
 
 /// A device to compile networks for. Clones are the same device.
@@ -76,7 +102,7 @@ impl Device {
     }
 
     fn auto_with(options: &DeviceOptions) -> Self {
-        let candidates = gpu::candidates();
+        let candidates = gpu::candidates(options.memory_percent);
         let Some(best) = candidates.first() else {
             return Self::cpu_because("no GPU adapter was found");
         };
@@ -118,7 +144,7 @@ impl Device {
     }
 
     fn gpu_with(options: &DeviceOptions) -> Result<Self> {
-        match gpu::candidates().first() {
+        match gpu::candidates(options.memory_percent).first() {
             Some(best) => Self::open(best, "asked for", options),
             None => Err(Error::Device(
                 "no GPU adapter was found; install a driver (a software one: `apt-get install mesa-vulkan-drivers`) or use the CPU device"
@@ -148,7 +174,7 @@ impl Device {
                 let index: usize = other
                     .parse()
                     .map_err(|_| Error::Device(format!("`{name}` is not a device; use auto, cpu, gpu or an adapter's number")))?;
-                let candidates = gpu::candidates();
+                let candidates = gpu::candidates(options.memory_percent);
                 match candidates.get(index) {
                     Some(candidate) => Self::open(candidate, "asked for by number", options),
                     None => Err(Error::Device(format!("there is no adapter {index}; this machine has {}", candidates.len()))),
@@ -187,7 +213,7 @@ impl Device {
 
     /// Every GPU adapter of this machine, the best first.
     pub fn list() -> Vec<AdapterReport> {
-        gpu::candidates().into_iter().map(|c| c.report).collect()
+        gpu::candidates(None).into_iter().map(|c| c.report).collect()
     }
 
     /// What this device is and why it was chosen.

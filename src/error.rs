@@ -1,6 +1,7 @@
 //! Errors in two layers: an operator says what is wrong in numbers, the graph adds node, operator and input shapes once.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What can go wrong in this crate.
 #[derive(Debug, thiserror::Error)]
@@ -89,8 +90,22 @@ pub enum Error {
     #[error("graph `{0}`: the host's copies of its weights were dropped, so it runs what it was compiled for and verifies nothing")]
     WeightsDropped(String),
 
-    /// The GPU device is gone; compile again on a new device.
-    #[error("the GPU device was lost: {0}; create a new device and compile again")]
+    /// The GPU has no memory left for what was asked, or for more than [`DeviceOptions::memory_percent`](crate::DeviceOptions::memory_percent)
+    /// of it. Nothing was computed; the device goes on to work.
+    #[error("the GPU is out of memory in {during}: {message}; run smaller batches or pictures, or on the CPU device")]
+    OutOfMemory {
+        /// What the memory was for.
+        during: String,
+        /// What the driver said.
+        message: String,
+    },
+
+    /// The GPU did not finish within [`DeviceOptions::timeout`](crate::DeviceOptions::timeout).
+    #[error("the GPU did not finish within {0:?}: its driver hangs, or the work takes longer; allow more with `DeviceOptions::timeout`")]
+    Timeout(Duration),
+
+    /// The GPU device is gone: [`Session::rebuild`](crate::Session::rebuild) makes its networks ready on a new one.
+    #[error("the GPU device was lost: {0}; open a new device and rebuild the session on it")]
     DeviceLost(String),
 
     /// `strict` was asked for and some nodes have no GPU kernel.

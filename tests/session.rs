@@ -1,4 +1,4 @@
-//! Sessions as a program uses them: names, shapes that change, threads, futures, encoded runs, errors, a lost device.
+//! Sessions as a program uses them: names, shapes that change, threads, futures, encoded runs, errors.
 
 mod support;
 
@@ -313,27 +313,6 @@ fn a_session_crosses_to_the_cpu_and_back() {
         assert!(report.passed() && report.nodes.len() == 6, "{report}");
         assert!(report.nodes.iter().any(|n| n.node == "exp in f64" && n.kernel.starts_with("CPU: ")), "{report:?}");
     }
-}
-
-#[test]
-fn a_lost_device_is_an_error_of_run() {
-    let device = Device::from_name("gpu").unwrap();
-    let session = device.compile(network()).unwrap();
-    let (a, b) = (random(1, [2, 3, 5], -2.0..2.0), random(2, [2, 7], -2.0..2.0));
-    let inputs = [("a", a.view()), ("b", b.view())];
-    session.run(&inputs).unwrap();
-    device.wgpu().unwrap().0.destroy();
-    for _ in 0..2 {
-        let error = session.run(&inputs).unwrap_err();
-        assert!(matches!(error, Error::DeviceLost(_) | Error::Gpu { .. }), "{error}");
-        assert!(pollster::block_on(session.run_async(&inputs)).is_err());
-    }
-    let (own, queue) = own_device();
-    let shared = Device::from_wgpu(own.clone(), queue).unwrap().compile(network()).unwrap();
-    shared.run(&inputs).unwrap();
-    own.destroy();
-    let error = shared.run(&inputs).unwrap_err();
-    assert!(matches!(error, Error::DeviceLost(_) | Error::Gpu { .. }), "{error}");
 }
 
 #[test]

@@ -83,11 +83,13 @@ pub(crate) struct Candidate {
     pub report: AdapterReport,
 }
 
-/// Every adapter of this machine, the best first: discrete, integrated, virtual, other, software.
-pub(crate) fn candidates() -> Vec<Candidate> {
+/// Every adapter of this machine, the best first: discrete, integrated, virtual, other, software. Devices of them refuse allocations past a
+/// percentage of their memory.
+pub(crate) fn candidates(memory_percent: Option<u8>) -> Vec<Candidate> {
     let descriptor = wgpu::InstanceDescriptor {
         backends: wgpu::Backends::PRIMARY,
         flags: wgpu::InstanceFlags::empty().with_env(),
+        memory_budget_thresholds: wgpu::MemoryBudgetThresholds { for_resource_creation: memory_percent, for_device_loss: None },
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     };
     let instance = wgpu::Instance::new(descriptor);

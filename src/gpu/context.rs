@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
+use futures_intrusive::channel::shared::{OneshotReceiver, OneshotSender, oneshot_channel};
+
 use super::adapters::{Candidate, WANTED_FEATURES, capabilities, pace};
 use super::cache_folder::user_folder;
 use super::known_roofline::KnownRoofline;
@@ -14,9 +16,6 @@ use super::tuning::DeviceTuning;
 use crate::device::{CacheFolder, DeviceOptions};
 use crate::error::{Error, Result};
 use crate::plan::{Capabilities, Pace};
-
-/// The longest wait for one submission: past it a driver is taken for dead.
-const SUBMISSION_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// What macula has done on a device since it was opened. A run of shapes seen before, with no more runs in flight than before,
 /// creates nothing.
@@ -60,7 +59,9 @@ pub(crate) struct Context {
     /// A few zero bytes for bindings that a kernel declares and a node leaves out.
     pub(super) unused: wgpu::Buffer,
     lost: Arc<Mutex<Option<String>>>,
-    poller: Mutex<Option<mpsc::Sender<wgpu::SubmissionIndex>>>,
+    /// The longest wait for one submission.
+    pub(super) timeout: Duration,
+    poller: Mutex<Option<mpsc::Sender<(wgpu::SubmissionIndex, OneshotSender<Result<()>>)>>>,
     /// The adapter, where a second device of it helps to compile.
     pub(super) compiler: Option<wgpu::Adapter>,
 }
@@ -104,7 +105,8 @@ impl Context {
         let tuning = DeviceTuning::new(&device.adapter_info(), &capabilities, folder.as_deref());
         let roofline = KnownRoofline::new(&device.adapter_info(), folder.as_deref());
         let (pipelines, done, poller) = (Pipelines::new(&device, folder.as_deref()), Done::default(), Mutex::default());
-        Ok(Self { device, queue, capabilities, pace, pipelines, tuning, roofline, done, unused, lost, poller, compiler: None })
+        let (timeout, compiler) = (options.timeout, None);
+        Ok(Self { device, queue, capabilities, pace, pipelines, tuning, roofline, done, unused, lost, timeout, poller, compiler })
     }
 
     pub fn capabilities(&self) -> &Capabilities {
@@ -166,30 +168,36 @@ impl Context {
 
     /// Blocks until a submission is done and its callbacks have run.
     pub(super) fn wait(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
-        let waited = poll(&self.device, submission);
+        let waited = poll(&self.device, submission, self.timeout);
         self.check_lost()?;
-        waited.map_err(|error| Error::Gpu { during: "waiting for the GPU".into(), message: error.to_string() })
+        waited
     }
 
-    /// Has a thread of this context wait for a submission, so that its callbacks run while the caller awaits them.
-    pub(super) fn wait_in_background(&self, submission: wgpu::SubmissionIndex) {
+    /// Waits as [`Context::wait`] does, in a thread of this context.
+    pub(super) async fn wait_in_background(&self, submission: wgpu::SubmissionIndex) -> Result<()> {
+        let waited = self.hand_over(submission).receive().await;
+        self.check_lost()?;
+        waited.unwrap_or_else(|| Err(Error::Device("the thread that waits for the GPU is gone".into())))
+    }
+
+    fn hand_over(&self, submission: wgpu::SubmissionIndex) -> OneshotReceiver<Result<()>> {
         let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = poller.get_or_insert_with(|| {
-            let (sender, receiver) = mpsc::channel();
-            let device = self.device.clone();
+            let (sender, receiver) = mpsc::channel::<(_, OneshotSender<_>)>();
+            let (device, timeout) = (self.device.clone(), self.timeout);
             std::thread::spawn(move || {
-                while let Ok(submission) = receiver.recv() {
-                    if let Err(error) = poll(&device, submission) {
-                        log::error!("waiting for the GPU: {error}");
-                    }
+                while let Ok((submission, told)) = receiver.recv() {
+                    // Nobody listens where the run was dropped.
+                    let _ = told.send(poll(&device, submission, timeout));
                 }
             });
             sender
         });
-        if sender.send(submission).is_err() {
-            log::error!("the thread that waits for the GPU is gone");
+        let (told, waited) = oneshot_channel();
+        if sender.send((submission, told)).is_err() {
             *poller = None;
         }
+        waited
     }
 }
 
@@ -203,8 +211,17 @@ pub(super) fn descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'sta
     }
 }
 
-fn poll(device: &wgpu::Device, submission: wgpu::SubmissionIndex) -> Result<(), wgpu::PollError> {
-    device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(SUBMISSION_TIMEOUT) }).map(drop)
+/// Blocks until a submission is done and its callbacks have run.
+pub(super) fn poll(device: &wgpu::Device, submission: wgpu::SubmissionIndex, timeout: Duration) -> Result<()> {
+    match device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(timeout) }) {
+        Ok(_) => Ok(()),
+        Err(wgpu::PollError::Timeout) => Err(Error::Timeout(timeout)),
+        Err(error) => {
+            // A device that is lost says so when it is asked again.
+            let _ = device.poll(wgpu::PollType::Poll);
+            Err(Error::Gpu { during: "waiting for the GPU".into(), message: error.to_string() })
+        }
+    }
 }
 
 pub(super) fn scoped<T>(device: &wgpu::Device, during: &str, calls: impl FnOnce() -> T) -> Result<T> {
@@ -218,7 +235,30 @@ pub(super) fn scoped<T>(device: &wgpu::Device, during: &str, calls: impl FnOnce(
         }
     }
     match first {
-        Some(error) => Err(Error::Gpu { during: during.to_owned(), message: error.to_string() }),
+        Some(error) => Err(typed(during, &error)),
         None => Ok(value),
+    }
+}
+
+fn typed(during: &str, error: &wgpu::Error) -> Error {
+    let (during, message) = (during.to_owned(), error.to_string());
+    match error {
+        wgpu::Error::OutOfMemory { .. } => Error::OutOfMemory { during, message },
+        _ => Error::Gpu { during, message },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_memory_is_an_error_of_its_own() {
+        let full = wgpu::Error::OutOfMemory { source: "no memory is left".into() };
+        let error = typed("allocating a weight of 64 bytes", &full);
+        assert!(matches!(&error, Error::OutOfMemory { during, .. } if during.contains("64 bytes")), "{error:?}");
+        assert!(error.to_string().contains("run smaller batches"), "{error}");
+        let other = wgpu::Error::Internal { source: "odd".into(), description: "odd".into() };
+        assert!(matches!(typed("a run", &other), Error::Gpu { message, .. } if message.contains("odd")));
     }
 }

@@ -291,7 +291,7 @@ impl Run<'_> {
     pub(super) async fn settle(&self, submission: wgpu::SubmissionIndex, mappings: Vec<Mapping>) -> Result<()> {
         match self.wait {
             Wait::Here => self.context.wait(submission)?,
-            Wait::InBackground => self.context.wait_in_background(submission),
+            Wait::InBackground => self.context.wait_in_background(submission).await?,
         }
         for mapping in mappings {
             let mapped = mapping.receive().await;

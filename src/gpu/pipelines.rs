@@ -210,7 +210,8 @@ mod tests {
     use super::super::cache_folder::tests::Folder;
     use super::*;
     use crate::ops::{Binary, Unary};
-    use crate::{CacheFolder, DType, Device, DeviceOptions, GraphBuilder, Tensor};
+    use crate::plan::{Kernel, Part};
+    use crate::{CacheFolder, DType, Device, DeviceOptions, Error, GraphBuilder, Tensor};
 
     fn open_device(cache: CacheFolder) -> Device {
         let name = std::env::var("MACULA_DEVICE").unwrap_or_else(|_| "gpu".into());
@@ -234,6 +235,19 @@ mod tests {
         assert_eq!(outputs[0], Tensor::full([2, 3, 5], 3f32));
         let context = device.context().expect("a GPU has a context");
         context.pipelines.slots.lock().unwrap().keys().map(identity).collect()
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_compile_is_an_error_and_harms_no_other() {
+        static BROKEN: Kernel = Kernel { name: "broken", body: Part { file: "broken.wgsl", source: "fn main( {" }, ..Kernel::BASE };
+        let device = open_device(CacheFolder::Off);
+        let variant = Variant::new(&BROKEN, vec![], None, vec![]);
+        let context = device.context().expect("a GPU has a context");
+        for _ in 0..2 {
+            let Err(Error::Gpu { during, message }) = context.pipelines(&[&variant]) else { panic!("it must not compile") };
+            assert!(during.contains("compiling kernel `broken") && message.contains("parsing error"), "{during}: {message}");
+        }
+        assert_eq!(run(&device).len(), 3);
     }
 
     fn driver_data(device: &Device) -> Option<Vec<u8>> {

@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use super::context::{Context, scoped};
+use super::context::{Context, poll, scoped};
 use super::pipelines::create;
 use crate::error::{Error, Result};
 use crate::plan::{Binding, Dispatch, Variant};
@@ -47,8 +48,9 @@ impl Precompiler {
         variants.reverse();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
+        let timeout = context.timeout;
         let thread = thread::spawn(move || {
-            let compiled = compile_all(&adapter, &variants, &stopped);
+            let compiled = compile_all(&adapter, &variants, &stopped, timeout);
             compiled.inspect_err(|error| log::warn!("compiling ahead: {error}"))
         });
         Some(Self { stop, thread: Some(thread) })
@@ -70,15 +72,15 @@ impl Drop for Precompiler {
     }
 }
 
-fn compile_all(adapter: &wgpu::Adapter, variants: &[(Variant, Vec<u8>)], stop: &AtomicBool) -> Result<usize> {
+fn compile_all(adapter: &wgpu::Adapter, variants: &[(Variant, Vec<u8>)], stop: &AtomicBool, timeout: Duration) -> Result<usize> {
     let opened = pollster::block_on(adapter.request_device(&super::context::descriptor(adapter)));
     let (device, queue) = opened.map_err(|error| Error::Device(format!("a second device is refused: {error}")))?;
     let running = variants.iter().take_while(|_| !stop.load(Ordering::Relaxed));
-    running.map(|(variant, params)| compile(&device, &queue, variant, params)).try_fold(0, |count, done| done.map(|()| count + 1))
+    running.map(|(variant, params)| compile(&device, &queue, variant, params, timeout)).try_fold(0, |count, done| done.map(|()| count + 1))
 }
 
 /// Dispatches no workgroup of a variant, which compiles it.
-fn compile(device: &wgpu::Device, queue: &wgpu::Queue, variant: &Variant, params: &[u8]) -> Result<()> {
+fn compile(device: &wgpu::Device, queue: &wgpu::Queue, variant: &Variant, params: &[u8], timeout: Duration) -> Result<()> {
     let during = format!("compiling kernel `{variant}` ahead");
     let submission = scoped(device, &during, || {
         let (pipeline, layout) = create(device, variant, None);
@@ -98,8 +100,7 @@ fn compile(device: &wgpu::Device, queue: &wgpu::Queue, variant: &Variant, params
         drop(pass);
         queue.submit([encoder.finish()])
     })?;
-    let waited = device.poll(wgpu::PollType::Wait { submission_index: Some(submission), timeout: None });
-    waited.map(drop).map_err(|error| Error::Gpu { during, message: error.to_string() })
+    poll(device, submission, timeout)
 }
 
 #[cfg(test)]

@@ -123,6 +123,17 @@ impl Session {
         &self.graph
     }
 
+    /// The same network, compiled with the same options for another device, such as a new one after [`Error::DeviceLost`]; no file is read.
+    ///
+    /// # Errors
+    /// As [`Device::compile_with`], and [`Error::WeightsDropped`].
+    pub fn rebuild(&self, device: &Device) -> Result<Self> {
+        if self.dropped_weights {
+            return Err(Error::WeightsDropped(self.graph.name().into()));
+        }
+        device.compile_with(self.graph.clone(), self.options.clone())
+    }
+
     /// The device.
     pub fn device(&self) -> &Device {
         &self.device
@@ -134,7 +145,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Input`] for inputs that do not fit, [`Error::Node`] where an operator rejects these shapes,
-    /// [`Error::Gpu`] and [`Error::DeviceLost`] where the GPU fails.
+    /// [`Error::Gpu`], [`Error::OutOfMemory`], [`Error::Timeout`] and [`Error::DeviceLost`] where the GPU fails.
     pub fn run(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<Outputs> {
         Ok(self.named(pollster::block_on(self.run_ordered(&self.order(inputs)?, Wait::Here))?))
     }

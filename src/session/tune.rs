@@ -89,7 +89,7 @@ fn trials(device: &Device, context: &Context, graph: &Graph, candidates: &[Candi
                 contender.run(context, 1)?;
                 contenders.push(contender);
             }
-            Err(error @ Error::DeviceLost(_)) => return Err(error),
+            Err(error @ (Error::DeviceLost(_) | Error::Timeout(_))) => return Err(error),
             Err(error) => log::warn!("`{}`: {} is not taken: {error}", graph.nodes()[0].name, trial.candidate),
         }
     }
