@@ -56,6 +56,21 @@ pub enum Error {
         message: String,
     },
 
+    /// A network that takes more memory than [`CompileOptions::max_memory`](crate::CompileOptions::max_memory) allows.
+    #[error(
+        "graph `{graph}`: {what} would take {bytes} bytes, more than the limit of {limit}; raise `max_memory` if you trust the network"
+    )]
+    Memory {
+        /// The graph's name.
+        graph: String,
+        /// What takes it.
+        what: String,
+        /// How much, in bytes.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+
     /// An input of a run that does not fit the network.
     #[error("input `{name}`: {message}")]
     Input {

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::ops::Deref;
 
+/// No tensor of a network has more axes: NumPy's limit.
+pub(crate) const MAX_RANK: usize = 64;
+
 /// The extents of a tensor, outermost first: `[N, C, H, W]` for a batch of images.
 ///
 /// An empty shape is a scalar. Data is always dense and row-major: the last axis is contiguous.

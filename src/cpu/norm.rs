@@ -22,7 +22,8 @@ fn statistics(x: &[f32], eps: f32) -> (f64, f64) {
 #[inline(always)]
 fn normalize(x: &[f32], y: &mut [f32], mean: f64, factor: f32, bias: f32) {
     let high = mean as f32;
-    let low = (mean - f64::from(high)) as f32;
+    // An infinite mean has no second part.
+    let low = if high.is_finite() { (mean - f64::from(high)) as f32 } else { 0.0 };
     for (y, &x) in y.iter_mut().zip(x) {
         *y = ((x - high) - low) * factor + bias;
     }

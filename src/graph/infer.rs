@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::limits::{Folded, work};
 use super::{Dim, Graph, Node, TensorType, ValueId};
 use crate::error::{Error, OpError, Result};
 use crate::ops::{Operand, Operands};
+use crate::shape::MAX_RANK;
 use crate::tensor::Tensor;
 
 /// No single tensor of a network may be larger: it is a broken or hostile file.
@@ -60,6 +62,9 @@ impl Graph {
         for (&id, spec) in self.inputs.iter().zip(inputs) {
             let declared = self.value(id);
             let fail = |message: String| Error::Input { name: declared.name.clone(), message };
+            if spec.ty.shape.rank() > MAX_RANK {
+                return Err(fail(format!("has {} axes, more than the limit of {MAX_RANK}", spec.ty.shape.rank())));
+            }
             let wrong = || fail(format!("expected {}, got {}", declared.declared(), spec.ty));
             if declared.dtype.is_some_and(|d| d != spec.ty.dtype) {
                 return Err(wrong());
@@ -115,6 +120,9 @@ impl Graph {
             if let Some(large) = types.iter().find(|t| t.shape.checked_elements().is_none_or(|n| n > MAX_TENSOR_BYTES / t.dtype.size())) {
                 return Err(OpError::invalid(format!("the output {large} is larger than the limit of {MAX_TENSOR_BYTES} bytes")));
             }
+            if let Some(ty) = types.iter().find(|t| t.shape.rank() > MAX_RANK) {
+                return Err(OpError::invalid(format!("the output has {} axes, more than the limit of {MAX_RANK}", ty.shape.rank())));
+            }
             if types.len() < node.outputs.len() {
                 return Err(OpError::invalid(format!("has {} outputs, the node names {}", types.len(), node.outputs.len())));
             }
@@ -129,27 +137,32 @@ impl Graph {
         Error::Node { node: node.name.clone(), op: node.op.name().to_owned(), inputs: inputs.join(", "), source }
     }
 
-    /// The outputs of a node whose inputs are all typed, where they follow from shapes or constants alone.
-    pub(crate) fn fold(&self, node: &Node) -> Result<Option<Vec<Tensor>>> {
+    /// The outputs of a node whose inputs are all typed, where they follow from shapes or constants alone and are not too much work.
+    pub(crate) fn fold(&self, node: &Node) -> Result<Option<Folded>> {
         let operands = self.operands(node);
-        self.infer_node(node, &operands)?;
-        self.fold_operands(node, &operands)
+        let types = self.infer_node(node, &operands)?;
+        self.fold_operands(node, &operands, &types)
     }
 
-    pub(super) fn fold_operands(&self, node: &Node, operands: &Operands<'_>) -> Result<Option<Vec<Tensor>>> {
+    pub(super) fn fold_operands(&self, node: &Node, operands: &Operands<'_>, types: &[TensorType]) -> Result<Option<Folded>> {
+        self.check_outputs(node, types)?;
         if let Some(tensor) = node.op.operator().fold(operands) {
-            return Ok(Some(vec![tensor]));
+            let work = tensor.len() as u64;
+            return Ok(Some(Folded { tensors: vec![tensor], work }));
         }
-        if !operands.inputs.iter().flatten().all(|o| o.constant.is_some()) {
+        let work = work(node, operands, types);
+        if !operands.inputs.iter().flatten().all(|o| o.constant.is_some()) || !self.limits.affords(work) {
             return Ok(None);
         }
         let inputs: Vec<_> = operands.inputs.iter().map(|o| o.and_then(|o| o.constant)).collect();
-        crate::cpu::evaluate(&node.op, &inputs, node.outputs.len()).map(Some).map_err(|source| self.node_error(node, source))
+        let tensors = crate::cpu::evaluate(&node.op, &inputs, node.outputs.len()).map_err(|source| self.node_error(node, source))?;
+        Ok(Some(Folded { tensors, work }))
     }
 
     /// Makes a folded node's outputs constants.
-    pub(crate) fn set_constants(&mut self, node: &Node, tensors: Vec<Tensor>) {
-        for (id, tensor) in node.outputs.iter().zip(tensors) {
+    pub(crate) fn set_constants(&mut self, node: &Node, folded: Folded) {
+        self.limits.made(node, &folded);
+        for (id, tensor) in node.outputs.iter().zip(folded.tensors) {
             if let Some(id) = id {
                 let value = &mut self.values[id.index()];
                 value.ty = Some(TensorType::new(tensor.dtype(), tensor.shape()));

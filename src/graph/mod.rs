@@ -2,11 +2,13 @@
 
 mod builder;
 mod infer;
+mod limits;
 mod parts;
 mod split;
 
 pub use builder::GraphBuilder;
 pub(crate) use infer::{InputSpec, Specialized};
+pub(crate) use limits::Limits;
 pub use parts::Parts;
 pub(crate) use split::{Source, Split};
 
@@ -183,6 +185,7 @@ pub struct Graph {
     pub(crate) values: Vec<Value>,
     pub(crate) inputs: Vec<ValueId>,
     pub(crate) outputs: Vec<ValueId>,
+    pub(crate) limits: Limits,
 }
 
 impl Graph {
@@ -284,6 +287,7 @@ impl Graph {
 
     pub(crate) fn add_constant(&mut self, name: impl Into<String>, tensor: Tensor) -> ValueId {
         let ty = TensorType::new(tensor.dtype(), tensor.shape());
+        self.limits.constants = self.limits.constants.saturating_add(ty.bytes() as u64);
         self.add_value(Value { name: name.into(), ty: Some(ty), constant: Some(tensor), ..Value::default() })
     }
 

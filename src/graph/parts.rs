@@ -87,8 +87,8 @@ impl Graph {
             node.inputs[input] = known.map(|tensor| self.add_constant(name, tensor));
         };
         let operands = self.operands(&node);
-        if let Some(tensors) = self.fold_operands(&node, &operands)? {
-            self.set_constants(&node, tensors);
+        if let Some(folded) = self.fold_operands(&node, &operands, &types)? {
+            self.set_constants(&node, folded);
             return Ok(());
         }
         for (id, ty) in node.outputs.iter().zip(&types) {

@@ -28,7 +28,7 @@ impl ExternalData {
     }
 
     /// The `bytes` bytes that `entries` (`location`, `offset`, `length`) point at.
-    pub fn read(&mut self, entries: &[StringStringEntryProto], bytes: usize) -> Result<Vec<u8>, String> {
+    pub fn find<'a>(&'a mut self, entries: &'a [StringStringEntryProto], bytes: usize) -> Result<Range<'a>, String> {
         let entry = |key: &str| entries.iter().find(|e| e.key == key).map(|e| e.value.as_str());
         let location = entry("location").ok_or("external data has no location")?;
         let number = |key: &str| {
@@ -50,15 +50,30 @@ impl ExternalData {
         if offset.checked_add(length).is_none_or(|end| end > *size) {
             return Err(format!("external data in `{location}` ends at byte {size}, before {offset} + {length}"));
         }
+        Ok(Range { location, file, offset, bytes })
+    }
+}
+
+/// Bytes of a file that are there.
+pub(super) struct Range<'a> {
+    location: &'a str,
+    file: &'a mut File,
+    offset: u64,
+    bytes: usize,
+}
+
+impl Range<'_> {
+    /// Reads them.
+    pub fn read(self) -> Result<Vec<u8>, String> {
+        let Self { location, file, offset, bytes } = self;
         let mut data = vec![];
         data.try_reserve_exact(bytes).map_err(|error| format!("external data in `{location}`: {bytes} bytes: {error}"))?;
-        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.take(length).read_to_end(&mut data));
+        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.take(bytes as u64).read_to_end(&mut data));
         match read {
-            Ok(read) if read == bytes => {}
-            Ok(read) => return Err(format!("external data in `{location}` gave {read} of {bytes} bytes")),
-            Err(error) => return Err(format!("external data in `{location}`: {error}")),
+            Ok(read) if read == bytes => Ok(data),
+            Ok(read) => Err(format!("external data in `{location}` gave {read} of {bytes} bytes")),
+            Err(error) => Err(format!("external data in `{location}`: {error}")),
         }
-        Ok(data)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::attributes::Attributes;
-use super::external::ExternalData;
 use super::functions;
+use super::limits::LoadOptions;
 use super::ops::{self, Input, NodeReader};
 use super::proto::{Dimension, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
 use super::sort::{Unordered, execution_order};
-use super::tensor::{TensorProblem, decode, dtype};
+use super::tensor::{TensorProblem, TensorReader, dtype};
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph, Node, TensorType, Value, ValueId};
 use crate::ops::Op;
@@ -18,18 +18,21 @@ use crate::tensor::Tensor;
 /// The operator sets that [`ops`] is written for.
 const OPSETS: std::ops::RangeInclusive<i64> = 1..=28;
 
-/// No network has more; a hostile file might.
-pub(super) const MAX_NODES: usize = 1 << 20;
-
 /// Imports the graph `proto` of `model`; `origin` is the file for messages.
-pub(super) fn import(model: &ModelProto, proto: &GraphProto, origin: &str, external: &mut ExternalData) -> Result<Graph> {
+pub(super) fn import(
+    model: &ModelProto,
+    proto: &GraphProto,
+    origin: &str,
+    reader: &mut TensorReader,
+    options: &LoadOptions,
+) -> Result<Graph> {
     let invalid = |message| Error::Model { origin: origin.to_owned(), message };
     let opset = opset(model).map_err(invalid)?;
-    let proto = functions::inline(model, proto, opset).map_err(invalid)?;
+    let proto = functions::inline(model, proto, opset, options, &mut reader.budget).map_err(invalid)?;
     let mut importer = Importer {
         proto: &proto,
         opset,
-        external,
+        reader,
         graph: Graph { name: proto.name.clone(), ..Graph::default() },
         ids: HashMap::new(),
         unsupported: vec![],
@@ -69,7 +72,7 @@ pub(super) fn is_onnx(domain: &str) -> bool {
 struct Importer<'a, 'e> {
     proto: &'a GraphProto,
     opset: i64,
-    external: &'e mut ExternalData,
+    reader: &'e mut TensorReader,
     graph: Graph,
     ids: HashMap<String, ValueId>,
     unsupported: Vec<String>,
@@ -78,9 +81,6 @@ struct Importer<'a, 'e> {
 impl<'a> Importer<'a, '_> {
     fn run(&mut self) -> Result<(), String> {
         let proto = self.proto;
-        if proto.node.len() > MAX_NODES {
-            return Err(format!("has {} nodes, more than the limit of {MAX_NODES}", proto.node.len()));
-        }
         if proto.output.is_empty() {
             return Err("has no outputs".into());
         }
@@ -113,7 +113,7 @@ impl<'a> Importer<'a, '_> {
 
     /// A tensor as a constant; what macula cannot read is noted, with a value that stands for it.
     fn define_tensor(&mut self, name: &str, proto: &TensorProto, label: &str) -> Result<(), String> {
-        match decode(proto, self.external) {
+        match self.reader.read(proto) {
             Ok(tensor) => self.define_constant(name, tensor, || label.to_owned()).map(drop),
             Err(TensorProblem::Invalid(message)) => Err(format!("{label}: {message}")),
             Err(TensorProblem::Unsupported(message)) => {
@@ -236,7 +236,7 @@ impl<'a> Importer<'a, '_> {
             attributes: Attributes::new(&proto.attribute),
             inputs: inputs.iter().map(input).collect(),
             outputs: proto.output.iter().map(|name| used.contains(name.as_str())).collect(),
-            external: self.external,
+            reader: self.reader,
             added: vec![],
             prepended: vec![],
             kept_inputs: inputs.len(),
@@ -298,11 +298,12 @@ impl<'a> Importer<'a, '_> {
     }
 
     fn add_outputs(&mut self) -> Result<(), String> {
+        let mut listed = HashSet::new();
         for info in &self.proto.output {
             let Some(&id) = self.ids.get(&info.name) else {
                 return Err(format!("output `{}` is written by no node", info.name));
             };
-            if self.graph.outputs.contains(&id) {
+            if !listed.insert(id) {
                 return Err(format!("output `{}` is listed twice", info.name));
             }
             self.graph.outputs.push(id);
@@ -338,7 +339,7 @@ fn symbol(name: &str) -> &str {
 }
 
 /// Names for nodes, one each: the file's, or the operator and the node's position.
-fn labels(nodes: &[NodeProto]) -> Vec<String> {
+pub(super) fn labels(nodes: &[NodeProto]) -> Vec<String> {
     let given: HashSet<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
     let mut taken: HashSet<String> = HashSet::new();
     let label = |(at, node): (usize, &NodeProto)| {

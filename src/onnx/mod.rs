@@ -6,6 +6,8 @@ mod attributes;
 mod external;
 mod functions;
 mod import;
+mod limits;
+mod measure;
 mod ops;
 mod proto;
 mod sort;
@@ -24,7 +26,11 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::tensor::Tensor;
 use external::ExternalData;
+use measure::Decoded;
 use proto::{ModelProto, TensorProto};
+use tensor::TensorReader;
+
+pub use limits::LoadOptions;
 
 /// Protobuf files cannot be larger.
 const MAX_FILE_BYTES: u64 = 1 << 31;
@@ -35,8 +41,16 @@ const MAX_FILE_BYTES: u64 = 1 << 31;
 /// [`Error::Io`] where the file cannot be read, [`Error::Model`] where it is not a valid model, [`Error::Unsupported`] with
 /// every node that macula does not implement.
 pub fn load(path: impl AsRef<Path>) -> Result<Graph> {
+    load_with(path, &LoadOptions::default())
+}
+
+/// [`load`] with options.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Graph> {
     let path = path.as_ref();
-    model(read(path)?, &path.display().to_string(), &mut ExternalData::beside(path))
+    model(read(path, options)?, &path.display().to_string(), ExternalData::beside(path), options)
 }
 
 /// Loads a model from the bytes of an ONNX file, all tensor data included.
@@ -45,16 +59,25 @@ pub fn load(path: impl AsRef<Path>) -> Result<Graph> {
 /// [`Error::Model`] where it is not a valid model, or has tensor data in other files; [`Error::Unsupported`] with every node
 /// that macula does not implement.
 pub fn from_bytes(bytes: &[u8]) -> Result<Graph> {
-    model(Bytes::copy_from_slice(bytes), "model", &mut ExternalData::Refused)
+    from_bytes_with(bytes, &LoadOptions::default())
 }
 
-fn model(bytes: Bytes, origin: &str, external: &mut ExternalData) -> Result<Graph> {
-    let model: ModelProto = decode(bytes.clone(), origin, "an ONNX model")?;
+/// [`from_bytes`] with options.
+///
+/// # Errors
+/// As [`from_bytes`].
+pub fn from_bytes_with(bytes: &[u8], options: &LoadOptions) -> Result<Graph> {
+    model(Bytes::copy_from_slice(bytes), "model", ExternalData::Refused, options)
+}
+
+fn model(bytes: Bytes, origin: &str, external: ExternalData, options: &LoadOptions) -> Result<Graph> {
+    let mut reader = TensorReader::new(external, options);
+    let model: ModelProto = decode(bytes.clone(), origin, "an ONNX model", measure::model(&bytes), &mut reader, options)?;
     let Some(graph) = &model.graph else {
         let message = format!("is not an ONNX model, or is damaged: {}; it holds no graph", looks_like(&bytes));
         return Err(Error::Model { origin: origin.to_owned(), message });
     };
-    import::import(&model, graph, origin, external)
+    import::import(&model, graph, origin, &mut reader, options)
 }
 
 /// Loads a tensor and its name from a `TensorProto` file, such as `input_0.pb` of the ONNX backend tests.
@@ -63,10 +86,13 @@ fn model(bytes: Bytes, origin: &str, external: &mut ExternalData) -> Result<Grap
 /// [`Error::Io`] where the file cannot be read, [`Error::Model`] where it is not a valid tensor, [`Error::Unsupported`] for
 /// an element type that macula does not have.
 pub fn load_tensor(path: impl AsRef<Path>) -> Result<(String, Tensor)> {
-    let path = path.as_ref();
+    let (path, options) = (path.as_ref(), &LoadOptions::default());
     let origin = path.display().to_string();
-    let proto: TensorProto = decode(read(path)?, &origin, "an ONNX tensor")?;
-    match tensor::decode(&proto, &mut ExternalData::beside(path)) {
+    let mut reader = TensorReader::new(ExternalData::beside(path), options);
+    let bytes = read(path, options)?;
+    let decoded = measure::tensor(&bytes);
+    let proto: TensorProto = decode(bytes, &origin, "an ONNX tensor", decoded, &mut reader, options)?;
+    match reader.read(&proto) {
         Ok(tensor) => Ok((proto.name, tensor)),
         Err(tensor::TensorProblem::Invalid(message)) => Err(Error::Model { origin, message }),
         Err(tensor::TensorProblem::Unsupported(message)) => {
@@ -75,10 +101,15 @@ pub fn load_tensor(path: impl AsRef<Path>) -> Result<(String, Tensor)> {
     }
 }
 
-fn read(path: &Path) -> Result<Bytes> {
+fn read(path: &Path, options: &LoadOptions) -> Result<Bytes> {
     let io = |source| Error::Io { path: path.to_owned(), source };
     let file = File::open(path).map_err(io)?;
     let size = file.metadata().map_err(io)?.len();
+    if size > options.max_memory && size <= MAX_FILE_BYTES {
+        let limit = options.max_memory;
+        let message = format!("has {size} bytes, more than the limit of {limit}; raise `max_memory` if you trust the file");
+        return Err(Error::Model { origin: path.display().to_string(), message });
+    }
     let mut bytes = Vec::new();
     if size <= MAX_FILE_BYTES {
         bytes.reserve_exact(size as usize + 1);
@@ -91,11 +122,21 @@ fn read(path: &Path) -> Result<Bytes> {
     Ok(bytes.into())
 }
 
-fn decode<M: Message + Default>(bytes: Bytes, origin: &str, what: &str) -> Result<M> {
+/// `decoded` is what decoding will allocate.
+fn decode<M: Message + Default>(
+    bytes: Bytes,
+    origin: &str,
+    what: &str,
+    decoded: Decoded,
+    reader: &mut TensorReader,
+    options: &LoadOptions,
+) -> Result<M> {
     let invalid = |message| Error::Model { origin: origin.to_owned(), message };
     if bytes.is_empty() {
         return Err(invalid(format!("is not {what}: it is empty")));
     }
+    options.check_nodes(decoded.nodes, "has").map_err(invalid)?;
+    reader.budget.take(decoded.bytes, "its structure").map_err(invalid)?;
     M::decode(bytes.clone()).map_err(|error| invalid(format!("is not {what}, or is damaged: {}; {error}", looks_like(&bytes))))
 }
 

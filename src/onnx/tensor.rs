@@ -3,8 +3,9 @@
 use half::f16;
 
 use super::external::ExternalData;
+use super::limits::{Budget, LoadOptions};
 use super::proto::TensorProto;
-use crate::shape::Shape;
+use crate::shape::{MAX_RANK, Shape};
 use crate::tensor::{DType, Element, Tensor};
 
 /// What is wrong with a tensor.
@@ -68,29 +69,47 @@ pub(super) fn dtype(code: i32) -> Result<DType, String> {
     Err(format!("element type {name} is not supported"))
 }
 
-/// Decodes a tensor, from another file where it says so.
-pub(super) fn decode(proto: &TensorProto, external: &mut ExternalData) -> Result<Tensor, TensorProblem> {
-    let dtype = dtype(proto.data_type).map_err(TensorProblem::Unsupported)?;
-    if proto.segment.is_some() {
-        return Err(TensorProblem::Unsupported("a tensor in segments is not supported".into()));
+/// Decodes tensors, from other files where they say so, as many as the budget allows.
+pub(super) struct TensorReader {
+    external: ExternalData,
+    pub budget: Budget,
+}
+
+impl TensorReader {
+    pub fn new(external: ExternalData, options: &LoadOptions) -> Self {
+        Self { external, budget: Budget::new(options) }
     }
-    let shape = shape(&proto.dims)?;
-    let bytes = shape.checked_elements().and_then(|n| n.checked_mul(dtype.size()));
-    let bytes = bytes.ok_or_else(|| format!("shape {shape} is too large"))?;
-    if proto.data_location == EXTERNAL {
-        let raw = external.read(&proto.external_data, bytes)?;
-        return Ok(decode_raw(dtype, shape, &raw));
-    }
-    if !proto.raw_data.is_empty() {
-        if proto.raw_data.len() != bytes {
-            return Err(format!("{dtype}{shape} takes {bytes} bytes, raw_data has {}", proto.raw_data.len()).into());
+
+    /// Decodes a tensor.
+    pub fn read(&mut self, proto: &TensorProto) -> Result<Tensor, TensorProblem> {
+        let dtype = dtype(proto.data_type).map_err(TensorProblem::Unsupported)?;
+        if proto.segment.is_some() {
+            return Err(TensorProblem::Unsupported("a tensor in segments is not supported".into()));
         }
-        return Ok(decode_raw(dtype, shape, &proto.raw_data));
+        let shape = shape(&proto.dims)?;
+        let bytes = shape.checked_elements().and_then(|n| n.checked_mul(dtype.size()));
+        let bytes = bytes.ok_or_else(|| format!("shape {shape} is too large"))?;
+        if proto.data_location == EXTERNAL {
+            let found = self.external.find(&proto.external_data, bytes)?;
+            self.budget.take(bytes as u64, "its data")?;
+            return Ok(decode_raw(dtype, shape, &found.read()?));
+        }
+        if !proto.raw_data.is_empty() {
+            if proto.raw_data.len() != bytes {
+                return Err(format!("{dtype}{shape} takes {bytes} bytes, raw_data has {}", proto.raw_data.len()).into());
+            }
+            self.budget.take(bytes as u64, "its data")?;
+            return Ok(decode_raw(dtype, shape, &proto.raw_data));
+        }
+        // What is decoded is what there is in the file, which was counted before.
+        Ok(decode_typed(dtype, shape, proto)?)
     }
-    Ok(decode_typed(dtype, shape, proto)?)
 }
 
 fn shape(dims: &[i64]) -> Result<Shape, String> {
+    if dims.len() > MAX_RANK {
+        return Err(format!("has {} axes, more than the limit of {MAX_RANK}", dims.len()));
+    }
     let extent = |&d: &i64| usize::try_from(d).map_err(|_| format!("extent {d} of shape {dims:?} is negative"));
     dims.iter().map(extent).collect()
 }

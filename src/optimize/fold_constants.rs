@@ -10,8 +10,8 @@ pub(super) fn run(graph: &mut Graph) -> Result<usize> {
     for node in nodes {
         let constant = !node.inputs.is_empty() && node.inputs.iter().flatten().all(|id| graph.value(*id).constant.is_some());
         match if constant { graph.fold(&node)? } else { None } {
-            Some(tensors) => {
-                graph.set_constants(&node, tensors);
+            Some(folded) => {
+                graph.set_constants(&node, folded);
                 changes += 1;
             }
             None => graph.nodes.push(node),

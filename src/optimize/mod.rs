@@ -143,6 +143,7 @@ fn drop_unread_constants(graph: &mut Graph) {
     let mut read = vec![false; graph.values.len()];
     graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&graph.outputs).for_each(|id| read[id.index()] = true);
     graph.values.iter_mut().zip(read).filter(|(_, read)| !read).for_each(|(value, _)| value.constant = None);
+    graph.count_constants();
 }
 
 /// What the tests of the passes share.

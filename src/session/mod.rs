@@ -39,6 +39,8 @@ pub struct Session {
     cpu_weights: cpu::WeightStore,
     prepared: Mutex<Vec<(Vec<InputSpec>, Arc<Prepared>)>>,
     stages: OnceLock<Arc<Stages>>,
+    /// How many sessions this one is a stage of.
+    depth: usize,
 }
 
 /// A value on the GPU that the caller owns, for [`Session::encode`].
@@ -93,12 +95,18 @@ impl Index<usize> for Outputs {
 }
 
 impl Session {
-    pub(crate) fn new(device: Device, mut graph: Graph, options: CompileOptions) -> Result<Self> {
+    pub(crate) fn new(device: Device, graph: Graph, options: CompileOptions) -> Result<Self> {
+        Self::stage(device, graph, options, 0)
+    }
+
+    /// A session that is run by as many others.
+    fn stage(device: Device, mut graph: Graph, options: CompileOptions, depth: usize) -> Result<Self> {
         graph.check()?;
+        graph.limit_memory(options.max_memory);
         let passes = optimize::optimize(&mut graph, Pass::EARLY, &options.without)?;
         let (weights, cpu_weights, prepared) = (WeightStore::default(), cpu::WeightStore::default(), Mutex::default());
         let mut session =
-            Self { device, graph, options, passes, dropped_weights: false, weights, cpu_weights, prepared, stages: OnceLock::new() };
+            Self { device, graph, options, passes, dropped_weights: false, weights, cpu_weights, prepared, stages: OnceLock::new(), depth };
         let fixed: Option<Vec<_>> = session.graph.inputs().iter().map(|id| session.graph.value(*id).ty.clone()).collect();
         if let Some(types) = fixed {
             let specs = types.into_iter().map(|ty| InputSpec { ty, value: None }).collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::optimize::Pass;
 
 /// How a network is compiled.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CompileOptions {
     /// Refuse a network of which a node has no GPU kernel.
@@ -28,6 +28,24 @@ pub struct CompileOptions {
     pub drop_host_weights: bool,
     /// Poison buffers with NaN before every run and check guard words after it. Slow; for tests and for hunting bugs.
     pub debug_memory: bool,
+    /// The most bytes that a network may take for the shapes it is planned for: its constants, and the values alive at once in a run. What
+    /// a kernel needs besides, such as padded copies of its input, is in proportion to them. 8 GiB by default.
+    pub max_memory: u64,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        Self {
+            strict: false,
+            kernel: None,
+            tune: false,
+            tune_progress: None,
+            without: BTreeSet::new(),
+            drop_host_weights: false,
+            debug_memory: false,
+            max_memory: 8 << 30,
+        }
+    }
 }
 
 impl CompileOptions {
@@ -75,6 +93,12 @@ impl CompileOptions {
     /// Sets [`CompileOptions::debug_memory`].
     pub fn debug_memory(mut self, debug: bool) -> Self {
         self.debug_memory = debug;
+        self
+    }
+
+    /// Sets [`CompileOptions::max_memory`].
+    pub fn max_memory(mut self, bytes: u64) -> Self {
+        self.max_memory = bytes;
         self
     }
 }

@@ -116,6 +116,7 @@ impl Session {
         // No watchdog stops the CPU device.
         let passes: Vec<_> = Pass::LATE.iter().copied().filter(|p| context.is_some() || *p != Pass::BoundDispatches).collect();
         let late = optimize::optimize(&mut graph, &passes, &self.options.without)?;
+        graph.check_run()?;
         if let (Some(context), true) = (context, self.options.tune) {
             let told = self.options.tune_progress.as_ref();
             tune(&self.device, context, &graph, &|step| told.map_or((), |told| (told.0)(step)))?;

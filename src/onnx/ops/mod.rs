@@ -18,7 +18,7 @@ mod window;
 use std::ops::RangeInclusive;
 
 use super::attributes::Attributes;
-use super::external::ExternalData;
+use super::tensor::TensorReader;
 use crate::ops::{
     Binary, Classify, Clip, Comparison, Det, DynamicQuantizeLinear, Expand, Identity, MatMul, MatMulInteger, NonZero, Not, Op, PRelu,
     PoolKind, QLinearMatMul, Range, ReduceFunction, Size, Tile, Unary, Variadic, Where,
@@ -49,7 +49,7 @@ pub(super) struct NodeReader<'a> {
     /// For each output, whether anything reads it.
     pub outputs: Vec<bool>,
     /// Files that tensors in attributes may refer to.
-    pub external: &'a mut ExternalData,
+    pub reader: &'a mut TensorReader,
     /// Inputs made from attributes: position, name, elements.
     pub added: Vec<(usize, &'static str, Tensor)>,
     /// What an input goes through first: its position, an operator, and that operator's second input with its name.

@@ -1,6 +1,6 @@
 //! Shapes, data movement, constants.
 
-use super::super::tensor::{TensorProblem, decode, dtype};
+use super::super::tensor::{TensorProblem, dtype};
 use super::NodeReader;
 use crate::ops::{
     CenterCropPad, Compress, Concat, ConstantOfShape, DepthOrder, DepthToSpace, EyeLike, Flatten, Gather, GatherElements, GatherNd, OneHot,
@@ -26,7 +26,7 @@ pub(super) fn concat(node: &mut NodeReader<'_>) -> Result<Op, String> {
 
 pub(super) fn constant_of_shape(node: &mut NodeReader<'_>) -> Result<Op, String> {
     let value = match node.attributes.tensor("value")? {
-        Some(proto) => decode(proto, node.external).map_err(TensorProblem::into_message)?,
+        Some(proto) => node.reader.read(proto).map_err(TensorProblem::into_message)?,
         None => Tensor::vector(vec![0f32]),
     };
     if value.len() != 1 {

@@ -86,7 +86,7 @@ fn functions_that_never_end_are_refused() {
         let body = vec![call("", &before, &["a"], &["m"], vec![]), call("", &before, &["m"], &["b"], vec![])];
         proto.functions.push(function(&format!("F{n}"), &["a"], &["b"], body));
     }
-    fails(&proto, &["expand to 1099511627776 nodes, more than the limit of 1048576"]);
+    fails(&proto, &["expand to 1099511627776 nodes, more than the limit of 262144"]);
 }
 
 #[test]

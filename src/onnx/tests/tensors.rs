@@ -6,14 +6,15 @@ use bytes::Bytes;
 use half::f16;
 
 use super::*;
+use crate::onnx::LoadOptions;
 use crate::onnx::external::ExternalData;
-use crate::onnx::tensor::{TensorProblem, decode};
+use crate::onnx::tensor::{TensorProblem, TensorReader};
 use crate::tensor::{Element, Tensor};
 
 fn typed(data_type: i32, dims: &[i64], change: impl FnOnce(&mut TensorProto)) -> Result<Tensor, TensorProblem> {
     let mut proto = TensorProto { name: "t".into(), dims: dims.into(), data_type, ..Default::default() };
     change(&mut proto);
-    decode(&proto, &mut ExternalData::Refused)
+    TensorReader::new(ExternalData::Refused, &LoadOptions::new()).read(&proto)
 }
 
 fn raw(data_type: i32, dims: &[i64], bytes: &[u8]) -> Result<Tensor, TensorProblem> {
@@ -94,7 +95,8 @@ impl Folder {
     fn read(&self, dims: &[i64], entries: &[(&str, &str)]) -> Result<Tensor, String> {
         let external_data = entries.iter().map(|&(k, v)| StringStringEntryProto { key: k.into(), value: v.into() }).collect();
         let proto = TensorProto { dims: dims.into(), data_type: 1, data_location: 1, external_data, ..Default::default() };
-        decode(&proto, &mut ExternalData::beside(&self.0.join("model/model.onnx"))).map_err(TensorProblem::into_message)
+        let external = ExternalData::beside(&self.0.join("model/model.onnx"));
+        TensorReader::new(external, &LoadOptions::new()).read(&proto).map_err(TensorProblem::into_message)
     }
 
     #[track_caller]
