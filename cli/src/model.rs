@@ -85,6 +85,11 @@ impl DeviceArgs {
         Ok(device.compile_with(graph, self.options())?)
     }
 
+    /// As [`DeviceArgs::compile`], with this kernel wherever it can serve.
+    pub fn compile_preferring(&self, device: &Device, graph: Graph, kernel: &str) -> Result<Session, Failure> {
+        Ok(device.compile_with(graph, self.options().kernel(kernel))?)
+    }
+
     /// The device.
     pub fn open(&self) -> Result<Device, Failure> {
         let known = matches!(self.device.trim().to_ascii_lowercase().as_str(), "auto" | "cpu" | "gpu")

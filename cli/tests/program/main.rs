@@ -7,3 +7,4 @@ mod networks;
 mod pictures;
 mod profile;
 mod support;
+mod verify;

@@ -1,28 +1,43 @@
 //! `macula verify`: which node is wrong, and by how much.
 
+mod bisect;
+mod expect;
+mod heatmap;
+mod json;
+mod kernels;
+mod operators;
+mod text;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use macula::{Graph, NodeCheck, Pass, Tensor, TensorView, VerifyReport};
-use serde_json::{Value, json};
+use macula::{DType, Device, Graph, NodeCheck, Pass, Session, Tensor, TensorView};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, warn};
 use crate::inputs::{self, DimArgs};
 use crate::model::{DeviceArgs, EMBEDDED_PICTURE, Model, device_name};
 use crate::preprocess::{Preprocess, PreprocessArgs, Preset};
-use crate::{images, terminal};
+use crate::{images, pictures};
+use expect::Stored;
 
 /// Check every node of a network on a device against the CPU reference
 ///
 /// Runs the network and computes every node again in 64-bit floating point, from the same inputs. Prints the first node whose result
-/// is beyond its operator's tolerance, and the worst ones. Exits with 1 where there is such a node.
+/// is beyond its operator's tolerance, the worst ones, and how far each kind of operator is off.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "Exit code: 0 where everything is within its tolerance, 1 where something is beyond it, 2 where that could not be found out.
+
+Examples:
   macula verify model.onnx --device gpu
-  macula verify model.onnx --input photo.jpg --preset caffe")]
+  macula verify model.onnx --device gpu --bisect
+  macula verify model.onnx --device gpu --kernel all
+  macula verify model.onnx --input photo.jpg --preset caffe --heatmap error.png
+  macula verify model.onnx --input input_0.pb --expect output_0.pb"
+)]
 pub struct VerifyArgs {
     /// The network, an ONNX file [default: the embedded one, on the embedded picture]
     model: Option<PathBuf>,
@@ -32,6 +47,22 @@ pub struct VerifyArgs {
     /// The seed of the random values of inputs not given [default: 0]
     #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "0", value_parser = inputs::parse_seed)]
     random: Option<u64>,
+    /// What another runtime computed for an output, a .npy or .pb file; may be repeated; NAME may be left out where there is one output
+    #[arg(long, value_name = "NAME=FILE", conflicts_with = "bisect")]
+    expect: Vec<String>,
+    /// Search for the first wrong node by halves, held against the CPU device: much quicker on large networks, but an error that does not
+    /// reach the outputs is not seen
+    #[arg(long)]
+    bisect: bool,
+    /// Compute nodes by this kernel, or a variant of it, wherever it can serve; `all` tries every kernel on every node it can serve
+    #[arg(long, value_name = "NAME")]
+    kernel: Option<String>,
+    /// The network in half precision, also held against itself in single precision on the CPU device
+    #[arg(long)]
+    f16: bool,
+    /// A picture of where the worst node's output is wrong: a tile for each channel, the absolute error in colours
+    #[arg(long, value_name = "FILE", conflicts_with = "bisect")]
+    heatmap: Option<PathBuf>,
     /// How many of the worst nodes to print
     #[arg(long, default_value_t = 8)]
     top: usize,
@@ -46,29 +77,117 @@ pub struct VerifyArgs {
     preprocess: PreprocessArgs,
 }
 
+/// What is checked: a network on a device, with inputs.
+struct Subject<'a> {
+    model: &'a Model,
+    session: Session,
+    inputs: Vec<(String, Tensor)>,
+    /// The device in a few words.
+    device: String,
+}
+
+impl Subject<'_> {
+    fn views(&self) -> Vec<(&str, TensorView<'_>)> {
+        self.inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect()
+    }
+}
+
 /// Runs the command.
 pub fn verify(args: &VerifyArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
-    let model = Model::load(args.model.as_ref())?;
-    let given = given(args, &model)?;
-    let inputs = inputs::complete(&model.graph, given, &args.dims, Some(args.random.unwrap_or_default()))?;
-    let device = args.device.open()?;
-    let session = args.device.compile(&device, model.graph.clone())?;
-    let views: Vec<(&str, TensorView<'_>)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
-    let report = session.verify(&views)?;
+    let passed = check(args, out).map_err(Failure::without_answer)?;
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
 
-    let device = device_name(device.info());
+/// Whether everything is within its tolerance.
+fn check(args: &VerifyArgs, out: &mut dyn Write) -> Result<bool, Failure> {
+    if let Some(file) = &args.heatmap {
+        pictures::check_name(file)?;
+    }
+    let every_kernel = args.kernel.as_deref() == Some("all");
+    if args.bisect && every_kernel {
+        return Err(Failure::usage("--bisect searches with one kernel a node; leave --kernel all out, or name one"));
+    }
+    let mut model = Model::load(args.model.as_ref())?;
+    let mut stored = expect::read(&model.graph, &args.expect)?;
+    let given = given(args, &model)?;
+    let mut inputs = inputs::complete(&model.graph, given, &args.dims, Some(args.random.unwrap_or_default()))?;
+    let device = args.device.open()?;
+    if args.f16 {
+        stored.extend(single_precision(&model.graph, &inputs)?);
+        model.graph = model.graph.to_f16();
+        for (_, tensor) in inputs.iter_mut().filter(|(_, tensor)| tensor.dtype() == DType::F32) {
+            *tensor = Tensor::from_f64(DType::F16, tensor.shape(), tensor.to_f64())?;
+        }
+    }
+    let session = compile(args, &device, model.graph.clone())?;
+    let subject = Subject { model: &model, session, inputs, device: device_name(device.info()) };
+    if let Some(kernel) = args.kernel.as_deref().filter(|_| !every_kernel) {
+        kernels::check_name(&subject, kernel)?;
+    }
+    if args.f16 {
+        tell_of_missing_f16(&subject)?;
+    }
+    if args.bisect {
+        return bisect::run(&subject, args.json, out);
+    }
+    let views = subject.views();
+    let report = if every_kernel { subject.session.verify_kernels(&views)? } else { subject.session.verify(&views)? };
+    let outputs = if stored.is_empty() { None } else { Some(subject.session.run(&views)?) };
+    let held = outputs.map_or(vec![], |outputs| expect::compare(&outputs, &stored));
+    let heatmap = match (&args.heatmap, &report.worst_values) {
+        (Some(file), Some(worst)) => {
+            let check = &report.nodes[worst.check];
+            let picture = heatmap::picture(check, worst).map_err(Failure::failed)?;
+            pictures::save(file, &image::DynamicImage::ImageRgb8(picture))?;
+            Some(format!("{}: where `{}` ({}) differs from the reference", file.display(), check.node, check.op))
+        }
+        (Some(file), None) => Some(format!("{} was not written: no element differs from the reference", file.display())),
+        (None, _) => None,
+    };
     if args.json {
-        let nodes: Vec<Value> = report.nodes.iter().map(|check| as_json(check, &model.graph)).collect();
-        writeln!(out, "{}", json!({ "model": model.name, "device": device, "passed": report.passed(), "nodes": nodes }))?;
+        writeln!(out, "{}", json::report(&subject, &report, &held, every_kernel))?;
     } else {
-        print(out, &report, &model, &device, args.top)?;
+        text::print(out, &subject, &report, args.top)?;
+        if every_kernel {
+            kernels::print(out, &report, args.top)?;
+        }
+        expect::print(out, &held)?;
+        if let Some(line) = heatmap {
+            writeln!(out, "\n{line}")?;
+        }
         if let Some(first) = report.first_failure().filter(|check| check.is_merged()) {
-            let plans = session.plans_for(&views)?;
+            let plans = subject.session.plans_for(&views)?;
             let passes = plans.iter().flat_map(|plan| &plan.passes).filter(|pass| pass.changes > 0).map(|pass| pass.pass);
             writeln!(out, "\n{}", advice(first, &model.graph, passes))?;
         }
     }
-    Ok(if report.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(report.passed() && held.iter().all(|held| held.comparison.passed()))
+}
+
+fn compile(args: &VerifyArgs, device: &Device, graph: Graph) -> Result<Session, Failure> {
+    match args.kernel.as_deref() {
+        Some(kernel) if kernel != "all" => args.device.compile_preferring(device, graph, kernel),
+        _ => args.device.compile(device, graph),
+    }
+}
+
+/// The outputs of the network in single precision.
+fn single_precision(graph: &Graph, inputs: &[(String, Tensor)]) -> Result<Vec<Stored>, Failure> {
+    let views: Vec<_> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor.view())).collect();
+    let outputs = Device::cpu().compile(graph.clone())?.run(&views)?;
+    let stored =
+        |(name, tensor): (&str, &Tensor)| Stored { output: name.into(), source: "single precision".into(), tensor: tensor.clone() };
+    Ok(outputs.iter().map(stored).collect())
+}
+
+/// Where the device has no `f16`, what was asked for is checked on the CPU.
+fn tell_of_missing_f16(subject: &Subject<'_>) -> Result<(), Failure> {
+    let plans = subject.session.plans_for(&subject.views())?;
+    let missing = plans.iter().flat_map(|plan| plan.host_nodes()).filter(|(_, why)| why.contains("has no f16")).count();
+    if missing > 0 {
+        warn(&format!("{} has no f16 in shaders: {missing} nodes run on the CPU, and their kernels are not checked", subject.device));
+    }
+    Ok(())
 }
 
 fn given(args: &VerifyArgs, model: &Model) -> Result<Vec<(String, Tensor)>, Failure> {
@@ -124,74 +243,12 @@ fn ops_of(check: &NodeCheck, file: &Graph) -> String {
     ops.filter(|_| check.is_merged()).map_or_else(|| check.op.to_owned(), |ops| ops.join(" + "))
 }
 
-fn print(out: &mut dyn Write, report: &VerifyReport, model: &Model, device: &str, top: usize) -> Result<(), Failure> {
-    writeln!(out, "{} on {device}, every node against the reference", model.name)?;
-    let row = |check: &NodeCheck| row(check, &model.graph);
-    let header = ["node", "op", "kernel", "output", "abs. error", "rel. error", "at", "got", "expected", "beyond"];
-    let numbers = [4, 5, 7, 8, 9];
-    let bad = report.nodes.iter().filter(|n| !n.comparison.passed()).count();
-    if let Some(first) = report.first_failure() {
-        writeln!(out, "\nFirst node beyond its tolerance:\n{}", terminal::table(&header, [row(first)], &numbers))?;
-    }
-    let worst: Vec<_> = report.worst(top).into_iter().filter(|n| n.comparison.severity > 0.0).collect();
-    if !worst.is_empty() {
-        writeln!(out, "\nThe worst, by their tolerance:\n{}", terminal::table(&header, worst.into_iter().map(row), &numbers))?;
-    }
-    let total = report.nodes.len();
-    match bad {
-        0 => writeln!(out, "\nAll {total} node outputs are within tolerance.")?,
-        _ => writeln!(out, "\n{bad} of {total} node outputs are beyond tolerance.")?,
-    }
-    Ok(())
-}
-
-fn row(check: &NodeCheck, file: &Graph) -> Vec<String> {
-    let c = &check.comparison;
-    let (at, got, expected) = match (&c.worst, &c.mismatch) {
-        (_, Some(mismatch)) => (mismatch.clone(), "–".into(), "–".into()),
-        (Some(w), _) => (format!("{:?}", w.at), format!("{:.6}", w.got), format!("{:.6}", w.expected)),
-        (None, None) => ("–".into(), "–".into(), "–".into()),
-    };
-    vec![
-        check.node.clone(),
-        ops_of(check, file),
-        terminal::kernel_names(&check.kernel),
-        format!("{}{}", check.dtype, c.shape),
-        terminal::error_size(c.worst_absolute),
-        terminal::error_size(c.worst_relative),
-        at,
-        got,
-        expected,
-        if c.beyond == 0 { "–".into() } else { format!("{} of {}", c.beyond, c.shape.elements()) },
-    ]
-}
-
-fn as_json(check: &NodeCheck, file: &Graph) -> Value {
-    let c = &check.comparison;
-    json!({
-        "node": check.node,
-        "op": check.op,
-        "origins": check.origins.iter().map(|origin| json!({ "name": origin, "op": op_of(file, origin) })).collect::<Vec<_>>(),
-        "kernel": check.kernel,
-        "output": check.output,
-        "dtype": check.dtype.name(),
-        "shape": c.shape.dims(),
-        "worst_absolute": c.worst_absolute,
-        "worst_relative": c.worst_relative,
-        "at": c.worst.as_ref().map(|w| w.at.clone()),
-        "got": c.worst.as_ref().map(|w| w.got),
-        "expected": c.worst.as_ref().map(|w| w.expected),
-        "beyond": c.beyond,
-        "mismatch": c.mismatch,
-        "passed": c.passed(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use macula::GraphBuilder;
     use macula::ops::{BatchNormalization, Conv};
-    use macula::{DType, Device, GraphBuilder};
+    use serde_json::json;
 
     #[test]
     fn merged_nodes_are_named_by_the_file_and_told_apart_by_passes() {
@@ -209,8 +266,8 @@ mod tests {
         let report = session.verify(&[("x", x.view())]).unwrap();
         let [check] = &report.nodes[..] else { panic!("one node is left: {:?}", report.nodes) };
         assert_eq!(ops_of(check, &file), "Conv + BatchNormalization");
-        assert_eq!(row(check, &file)[..2], ["conv1", "Conv + BatchNormalization"]);
-        assert_eq!(as_json(check, &file)["origins"][1], json!({ "name": "bn1", "op": "BatchNormalization" }));
+        assert_eq!(text::row(check, &file)[..2], ["conv1", "Conv + BatchNormalization"]);
+        assert_eq!(json::node(check, &file)["origins"][1], json!({ "name": "bn1", "op": "BatchNormalization" }));
         let text = advice(check, &file, Pass::all());
         assert!(text.starts_with("`conv1` stands for `conv1` (Conv), `bn1` (BatchNormalization) of the file; "), "{text}");
         assert!(text.contains("--without-pass fold-affine") && !text.contains("fold-constants"), "{text}");
