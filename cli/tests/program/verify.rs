@@ -18,11 +18,11 @@ fn stored_outputs_are_compared() {
     let json = macula(["verify", model, "--random", "0", "--json", "--expect", &format!("logits={stored}")]).ok().json().remove(0);
     assert_eq!((json["expected"][0]["output"].as_str(), json["expected"][0]["beyond"].as_i64()), (Some("logits"), Some(0)));
 
-    // One element is wrong by a percent of the largest.
+    // One element is wrong.
     let mut bytes = std::fs::read(&stored).unwrap();
     let last = bytes.len() - 4;
     let value = f32::from_le_bytes(bytes[last..].try_into().unwrap());
-    bytes[last..].copy_from_slice(&(value * 1.5 + 1.0).to_le_bytes());
+    bytes[last..].copy_from_slice(&(value + 10.0).to_le_bytes());
     let spoiled = scratch.file("spoiled.npy", &bytes);
     let run = macula(["verify", model, "--random", "0", "--expect", &spoiled]);
     assert_eq!(run.code, 1, "{}", run.stdout);
@@ -78,7 +78,7 @@ fn every_operator_has_a_row() {
 #[test]
 fn half_precision_is_held_against_single() {
     let run = macula(["verify", "--f16"]).ok();
-    assert!(run.stdout.contains("f16[1,16,32,32]") || run.stdout.contains("f16["), "{}", run.stdout);
+    assert!(run.stdout.contains("f16[") && !run.stdout.contains("f32["), "{}", run.stdout);
     assert!(run.stdout.contains("single precision") && run.stdout.contains("All 1 outputs are as expected."), "{}", run.stdout);
 }
 

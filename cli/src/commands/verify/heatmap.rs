@@ -1,7 +1,7 @@
 //! Where a node's output is wrong, as a picture: a tile for each channel.
 
 use image::{Rgb, RgbImage};
-use macula::{NodeCheck, WorstValues};
+use macula::{NodeCheck, Tensor};
 
 use crate::commands::look::grid::{Tile, grid};
 use crate::paint::{Area, Font, fill, inferno, text};
@@ -28,8 +28,8 @@ struct Maps {
 }
 
 /// The heat map of a check, with its name, its scale and its worst element; or why there is none.
-pub fn picture(check: &NodeCheck, worst: &WorstValues) -> Result<RgbImage, String> {
-    let maps = maps(check, worst)?;
+pub fn picture(check: &NodeCheck, got: &Tensor, expected: &Tensor) -> Result<RgbImage, String> {
+    let maps = maps(check, got, expected)?;
     let errors = || maps.errors.iter().flatten().copied();
     let most = errors().filter(|e| e.is_finite()).fold(0.0, f64::max);
     let broken = errors().filter(|e| !e.is_finite()).count();
@@ -95,18 +95,18 @@ pub fn picture(check: &NodeCheck, worst: &WorstValues) -> Result<RgbImage, Strin
 }
 
 /// `[N, C, H, W]` and its kin by their channels; a vector folded into rows.
-fn maps(check: &NodeCheck, worst: &WorstValues) -> Result<Maps, String> {
+fn maps(check: &NodeCheck, got: &Tensor, right: &Tensor) -> Result<Maps, String> {
     if let Some(mismatch) = &check.comparison.mismatch {
         return Err(format!("`{}` has no heat map: {mismatch}", check.node));
     }
-    let (got, expected) = (worst.got.to_f64(), worst.expected.to_f64());
+    let (got, expected) = (got.to_f64(), right.to_f64());
     let error = |(got, expected): (&f64, &f64)| match (got - expected).abs() {
         _ if got == expected || got.is_nan() && expected.is_nan() => 0.0,
         error if error.is_finite() => error,
         _ => f64::INFINITY,
     };
     let errors: Vec<f64> = got.iter().zip(&expected).map(error).collect();
-    let dims = worst.expected.shape().dims();
+    let dims = right.shape().dims();
     let at = check.comparison.worst.as_ref().map_or(0, |w| w.at.first().copied().unwrap_or(0));
     Ok(match *dims {
         [batch, .., height, width] if dims.len() >= 4 => {
@@ -144,23 +144,22 @@ fn shrunk(map: &[f64], [height, width]: [usize; 2]) -> (Vec<f64>, [usize; 2]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use macula::{DType, Device, GraphBuilder, Tensor, ops};
+    use macula::{DType, Device, GraphBuilder, ops};
 
-    /// What `verify` says of a sine on the CPU device, with other elements.
-    fn checked(shape: &[usize], change: impl Fn(usize, f32) -> f32) -> (NodeCheck, WorstValues) {
+    /// What `verify` would say of a sine with other elements, those and the right ones.
+    fn checked(shape: &[usize], change: impl Fn(usize, f32) -> f32) -> (NodeCheck, Tensor, Tensor) {
         let mut b = GraphBuilder::new("sine");
         let x = b.input("x", DType::F32, shape.iter().copied());
         let y = b.node("wave", ops::Unary::Sin, &[x]).unwrap();
         b.output("y", y);
-        let values: Vec<f32> = (0..shape.iter().product()).map(|i| i as f32 * 0.37).collect();
-        let x = Tensor::new(shape.to_vec(), values).unwrap();
+        let values: Vec<f32> = (0..shape.iter().product::<usize>()).map(|i| i as f32 * 0.37).collect();
+        let x = Tensor::new(shape.to_vec(), values.clone()).unwrap();
         let report = Device::cpu().compile(b.finish().unwrap()).unwrap().verify(&[("x", x.view())]).unwrap();
-        let mut worst = report.worst_values.expect("a sine is rounded");
         let mut check = report.nodes[0].clone();
-        let values = worst.expected.data::<f32>().unwrap().iter().enumerate().map(|(at, v)| change(at, *v)).collect();
-        worst.got = Tensor::new(shape.to_vec(), values).unwrap();
-        check.comparison = macula::Comparison::new(&worst.got, &worst.expected, check.comparison.tolerance);
-        (check, worst)
+        let got = values.iter().enumerate().map(|(at, v)| change(at, *v)).collect();
+        let got = Tensor::new(shape.to_vec(), got).unwrap();
+        check.comparison = macula::Comparison::new(&got, &x, check.comparison.tolerance);
+        (check, got, x)
     }
 
     fn pixels(picture: &RgbImage, colour: [u8; 3]) -> usize {
@@ -169,12 +168,12 @@ mod tests {
 
     #[test]
     fn the_wrong_element_is_bright_and_the_rest_is_dark() {
-        let (check, worst) = checked(&[2, 3, 8, 9], |at, v| if at == 3 * 72 + 72 + 10 { v + 0.5 } else { v });
-        let maps = maps(&check, &worst).unwrap();
+        let (check, got, right) = checked(&[2, 3, 8, 9], |at, v| if at == 3 * 72 + 72 + 10 { v + 0.5 } else { v });
+        let maps = maps(&check, &got, &right).unwrap();
         assert_eq!((maps.size, maps.errors.len()), ([8, 9], 3));
         assert!(maps.errors[1][10] > 0.49 && maps.errors.iter().flatten().filter(|e| **e > 0.0).count() == 1);
         assert!(maps.shown.contains("picture 1 of 2"));
-        let picture = picture(&check, &worst).unwrap();
+        let picture = picture(&check, &got, &right).unwrap();
         // A tile's pixel is eight by eight.
         assert!(pixels(&picture, inferno(1.0)) >= 64 && pixels(&picture, inferno(0.0)) > 215 * 64);
         assert_eq!(pixels(&picture, NOT_A_NUMBER), 0);
@@ -182,8 +181,8 @@ mod tests {
 
     #[test]
     fn what_is_no_number_has_a_colour_of_its_own() {
-        let (check, worst) = checked(&[1, 3, 8, 9], |at, v| if at == 5 { f32::NAN } else { v });
-        assert!(pixels(&picture(&check, &worst).unwrap(), NOT_A_NUMBER) >= 64);
+        let (check, got, right) = checked(&[1, 3, 8, 9], |at, v| if at == 5 { f32::NAN } else { v });
+        assert!(pixels(&picture(&check, &got, &right).unwrap(), NOT_A_NUMBER) >= 64);
     }
 
     #[test]
@@ -199,8 +198,8 @@ mod tests {
     #[test]
     fn other_shapes_and_many_channels_have_pictures_too() {
         for shape in [&[10][..], &[2, 1000], &[3, 5, 7], &[1, 200, 2, 3], &[1, 2, 3, 4, 5]] {
-            let (check, worst) = checked(shape, |at, v| if at == 3 { v + 1.0 } else { v });
-            assert!(pixels(&picture(&check, &worst).unwrap(), inferno(1.0)) > 0, "{shape:?}");
+            let (check, got, right) = checked(shape, |at, v| if at == 3 { v + 1.0 } else { v });
+            assert!(pixels(&picture(&check, &got, &right).unwrap(), inferno(1.0)) > 0, "{shape:?}");
         }
     }
 }

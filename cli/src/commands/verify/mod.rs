@@ -137,7 +137,7 @@ fn check(args: &VerifyArgs, out: &mut dyn Write) -> Result<bool, Failure> {
     let heatmap = match (&args.heatmap, &report.worst_values) {
         (Some(file), Some(worst)) => {
             let check = &report.nodes[worst.check];
-            let picture = heatmap::picture(check, worst).map_err(Failure::failed)?;
+            let picture = heatmap::picture(check, &worst.got, &worst.expected).map_err(Failure::failed)?;
             pictures::save(file, &image::DynamicImage::ImageRgb8(picture))?;
             Some(format!("{}: where `{}` ({}) differs from the reference", file.display(), check.node, check.op))
         }
