@@ -46,8 +46,8 @@ pub use error::{Error, OpError, Result};
 pub use gpu::{AdapterReport, DeviceKind, DeviceStatistics, Roofline};
 pub use graph::{Dim, Graph, GraphBuilder, Node, NodeId, TensorType, Value, ValueId};
 pub use inspect::{
-    AxisField, Bound, Clock, Comparison, DispatchProfile, Layer, LayerProfile, Memory, NodeCheck, Profile, ReceptiveField, ReceptiveFields,
-    Summary, VerifyReport, Worst,
+    AxisField, Bisection, Bound, Clock, Comparison, DispatchProfile, KernelCheck, Layer, LayerProfile, Memory, NodeCheck, Probe, Profile,
+    ReceptiveField, ReceptiveFields, Summary, Verdict, VerifyReport, Worst, WorstValues,
 };
 pub use optimize::{Pass, PassReport};
 pub use session::{CompileOptions, GpuTensor, Outputs, RunAll, Session, TuneProgress, TuneStep};

@@ -30,6 +30,14 @@ impl Failure {
         Self::Failed(message.into())
     }
 
+    /// For commands whose exit code 1 is an answer: whatever ends them early exits with 2.
+    pub fn without_answer(self) -> Self {
+        match self {
+            Failure::Failed(message) => Failure::Usage(message),
+            other => other,
+        }
+    }
+
     /// Tells the user, and gives the exit code.
     pub fn report(&self) -> ExitCode {
         match self {

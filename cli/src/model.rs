@@ -83,6 +83,11 @@ impl DeviceArgs {
     pub fn compile(&self, device: &Device, graph: Graph) -> Result<Session, Failure> {
         self.compile.compile(device, graph)
     }
+
+    /// As [`CompileArgs::compile`], with this kernel wherever it can serve.
+    pub fn compile_preferring(&self, device: &Device, graph: Graph, kernel: &str) -> Result<Session, Failure> {
+        Ok(device.compile_with(graph, self.compile.options().kernel(kernel))?)
+    }
 }
 
 impl CompileArgs {

@@ -1,6 +1,7 @@
 //! The network as typed, shape-checked static single assignment: nodes, values, constants.
 
 mod builder;
+mod half;
 mod infer;
 mod limits;
 mod parts;

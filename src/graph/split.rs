@@ -1,5 +1,8 @@
 //! Cutting a network in two where its shapes depend on what it computes.
 
+use std::collections::HashSet;
+use std::ops::Range;
+
 use super::{Graph, NodeId, ValueId};
 
 /// A network as two: the first computes what the shapes of the second depend on.
@@ -36,6 +39,23 @@ impl Graph {
         }
         let outputs = node.outputs.iter().flatten().copied().collect();
         Graph { nodes: vec![node.clone()], inputs, outputs, ..self.clone() }
+    }
+
+    /// A network of these nodes, of a specialised graph: what they read and do not compute are the inputs, what is read behind them or is an
+    /// output of the whole are the outputs. Value ids stay the same.
+    pub(crate) fn part(&self, nodes: Range<usize>) -> Graph {
+        let inside = &self.nodes[nodes.clone()];
+        let computed: HashSet<ValueId> = inside.iter().flat_map(|n| n.outputs.iter().flatten()).copied().collect();
+        let mut inputs: Vec<ValueId> = vec![];
+        for id in inside.iter().flat_map(|n| n.inputs.iter().flatten()) {
+            if self.value(*id).constant.is_none() && !computed.contains(id) && !inputs.contains(id) {
+                inputs.push(*id);
+            }
+        }
+        let behind = self.nodes[nodes.end..].iter().flat_map(|n| n.inputs.iter().flatten()).chain(&self.outputs);
+        let read: HashSet<ValueId> = behind.copied().collect();
+        let outputs = inside.iter().flat_map(|n| n.outputs.iter().flatten()).copied().filter(|id| read.contains(id)).collect();
+        Graph { nodes: inside.to_vec(), inputs, outputs, ..self.clone() }
     }
 
     /// This network cut behind the nodes that `value`, a node's output, is computed by. Value ids stay the same.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Comparison;
 use crate::error::Result;
-use crate::graph::{NodeId, ValueId};
+use crate::graph::{Graph, Node, NodeId, ValueId};
 use crate::plan::Plan;
 use crate::tensor::{DType, Tensor, TensorView};
 
@@ -34,12 +34,58 @@ pub struct NodeCheck {
 pub struct VerifyReport {
     /// Every output of every node.
     pub nodes: Vec<NodeCheck>,
+    /// Every kernel that can serve each node, where [`Session::verify_kernels`](crate::Session::verify_kernels) tried them; else empty.
+    pub kernels: Vec<KernelCheck>,
+    /// The elements of the output that is furthest beyond its tolerance, the first of equals; `None` where every element is as expected.
+    pub worst_values: Option<WorstValues>,
+}
+
+/// An output of a node with what it should be.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WorstValues {
+    /// Which of [`VerifyReport::nodes`].
+    pub check: usize,
+    /// What was computed.
+    pub got: Tensor,
+    /// What is right.
+    pub expected: Tensor,
+}
+
+/// One way to compute a node, held against the reference on the inputs that the node had in the run.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct KernelCheck {
+    /// The node's name in the file.
+    pub node: String,
+    /// The operator.
+    pub op: &'static str,
+    /// The kernel that does the main work.
+    pub kernel: &'static str,
+    /// Every variant that it dispatches: [`Candidate::name`](crate::plan::Candidate::name).
+    pub candidate: String,
+    /// Whether it is what runs.
+    pub chosen: bool,
+    /// The worst of the node's outputs, or why it did not run.
+    pub outcome: Result<Comparison, String>,
+}
+
+impl KernelCheck {
+    /// Whether it ran and is within the operator's tolerance.
+    pub fn passed(&self) -> bool {
+        self.outcome.as_ref().is_ok_and(Comparison::passed)
+    }
+
+    /// The largest error in units of the tolerance; infinite where it did not run.
+    pub fn severity(&self) -> f64 {
+        self.outcome.as_ref().map_or(f64::INFINITY, |comparison| comparison.severity)
+    }
 }
 
 impl VerifyReport {
-    /// Whether every node is within its operator's tolerance.
+    /// Whether every node, and every kernel that was tried, is within its operator's tolerance.
     pub fn passed(&self) -> bool {
-        self.first_failure().is_none()
+        self.first_failure().is_none() && self.kernels.iter().all(KernelCheck::passed)
     }
 
     /// The first node beyond its operator's tolerance.
@@ -54,9 +100,32 @@ impl VerifyReport {
         nodes.truncate(count);
         nodes
     }
+
+    /// Adds what was found of the nodes behind these.
+    pub(crate) fn extend(&mut self, rest: VerifyReport) {
+        let severity = |report: &VerifyReport| report.worst_values.as_ref().map(|worst| report.nodes[worst.check].comparison.severity);
+        if severity(&rest) > severity(self) {
+            self.worst_values = rest.worst_values.map(|worst| WorstValues { check: worst.check + self.nodes.len(), ..worst });
+        }
+        self.nodes.extend(rest.nodes);
+        self.kernels.extend(rest.kernels);
+    }
 }
 
 impl NodeCheck {
+    /// Holds an output of a node of a specialised graph against the reference's.
+    pub(super) fn new(graph: &Graph, node: &Node, output: ValueId, kernel: String, got: &Tensor, expected: &Tensor) -> Self {
+        Self {
+            node: node.name.clone(),
+            origins: node.origins.clone(),
+            op: node.op.name(),
+            kernel,
+            output: graph.value(output).name.clone(),
+            dtype: expected.dtype(),
+            comparison: Comparison::new(got, expected, node.op.operator().tolerance(expected.dtype())),
+        }
+    }
+
     /// Whether it stands for several nodes of the file. Compiled without the passes that merged them
     /// ([`CompileOptions::without`](crate::CompileOptions::without)), the network has them one by one.
     pub fn is_merged(&self) -> bool {
@@ -88,12 +157,16 @@ pub(crate) struct Verifier<'a> {
     plan: &'a Plan,
     values: Vec<Option<Tensor>>,
     uses: Vec<usize>,
-    checks: Result<Vec<NodeCheck>>,
+    report: Result<VerifyReport>,
+    try_kernels: Option<&'a TryKernels<'a>>,
     next: usize,
 }
 
+/// Tries every way to compute a node on its inputs, given what is right.
+pub(crate) type TryKernels<'a> = dyn Fn(NodeId, &[Option<&Tensor>], &[Tensor]) -> Result<Vec<KernelCheck>> + Sync + 'a;
+
 impl<'a> Verifier<'a> {
-    pub fn new(plan: &'a Plan, inputs: &[TensorView<'_>]) -> Self {
+    pub fn new(plan: &'a Plan, inputs: &[TensorView<'_>], try_kernels: Option<&'a TryKernels<'a>>) -> Self {
         let graph = &plan.graph;
         let mut values: Vec<_> = graph.values().iter().map(|v| v.constant.clone()).collect();
         for (id, input) in graph.inputs().iter().zip(inputs) {
@@ -101,25 +174,26 @@ impl<'a> Verifier<'a> {
         }
         let mut uses = vec![0; values.len()];
         graph.nodes().iter().flat_map(|n| n.inputs.iter().flatten()).for_each(|id| uses[id.index()] += 1);
-        Self { plan, values, uses, checks: Ok(vec![]), next: 0 }
+        let report = Ok(VerifyReport { nodes: vec![], kernels: vec![], worst_values: None });
+        Self { plan, values, uses, report, try_kernels, next: 0 }
     }
 
     /// Takes the outputs of a node; views, which have no step, are done on the way.
     pub fn check(&mut self, id: NodeId, outputs: Vec<Option<Tensor>>) {
-        while self.next < id.index() && self.checks.is_ok() {
+        while self.next < id.index() && self.report.is_ok() {
             self.step(NodeId(self.next as u32), None);
         }
-        if self.checks.is_ok() {
+        if self.report.is_ok() {
             self.step(id, Some(outputs));
         }
     }
 
     /// The report, once the run is over.
     pub fn finish(mut self) -> Result<VerifyReport> {
-        while self.next < self.plan.graph.nodes().len() && self.checks.is_ok() {
+        while self.next < self.plan.graph.nodes().len() && self.report.is_ok() {
             self.step(NodeId(self.next as u32), None);
         }
-        Ok(VerifyReport { nodes: self.checks? })
+        self.report
     }
 
     fn step(&mut self, id: NodeId, got: Option<Vec<Option<Tensor>>>) {
@@ -127,29 +201,31 @@ impl<'a> Verifier<'a> {
         let graph = &self.plan.graph;
         let node = graph.node(id);
         let inputs: Vec<Option<&Tensor>> = node.inputs.iter().map(|id| id.and_then(|id| self.values[id.index()].as_ref())).collect();
-        let expected = match node.op.operator().reference(&inputs, node.outputs.len()) {
-            Ok(expected) => expected,
-            Err(source) => {
-                self.checks = Err(graph.node_error(node, source));
+        let reference = node.op.operator().reference(&inputs, node.outputs.len()).map_err(|source| graph.node_error(node, source));
+        let tried = reference.and_then(|expected| {
+            let kernels = self.try_kernels.map_or(Ok(vec![]), |try_kernels| try_kernels(id, &inputs, &expected))?;
+            Ok((expected, kernels))
+        });
+        let (expected, kernels) = match tried {
+            Ok(tried) => tried,
+            Err(error) => {
+                self.report = Err(error);
                 return;
             }
         };
+        let Ok(report) = &mut self.report else { return };
+        report.kernels.extend(kernels);
         for (index, (output, expected)) in node.outputs.iter().zip(expected).enumerate() {
             let Some(output) = *output else { continue };
             let got = got.as_ref().map_or(Some(&expected), |got| got.get(index).and_then(Option::as_ref));
-            if let (Some(got), Ok(checks)) = (got, &mut self.checks) {
-                let tolerance = node.op.operator().tolerance(expected.dtype());
-                checks.push(NodeCheck {
-                    node: node.name.clone(),
-                    origins: node.origins.clone(),
-                    op: node.op.name(),
-                    kernel: self.plan.placed[id.index()].to_string(),
-                    output: graph.value(output).name.clone(),
-                    dtype: expected.dtype(),
-                    comparison: Comparison::new(got, &expected, tolerance),
-                });
-                self.values[output.index()] = Some(got.clone());
+            let Some(got) = got.cloned() else { continue };
+            let check = NodeCheck::new(graph, node, output, self.plan.placed[id.index()].to_string(), &got, &expected);
+            let most = report.worst_values.as_ref().map_or(0.0, |worst| report.nodes[worst.check].comparison.severity);
+            if check.comparison.severity > most {
+                report.worst_values = Some(WorstValues { check: report.nodes.len(), got: got.clone(), expected });
             }
+            report.nodes.push(check);
+            self.values[output.index()] = Some(got);
         }
         for id in node.inputs.iter().flatten() {
             self.release(*id);
@@ -198,7 +274,7 @@ mod tests {
         sabotage(&mut plan);
         let program = Program::new(context, Arc::new(plan), &WeightStore::default(), false).unwrap();
         let views = [x.view()];
-        let mut verifier = Verifier::new(&program.plan, &views);
+        let mut verifier = Verifier::new(&program.plan, &views, None);
         let mut trace = |node, outputs| verifier.check(node, outputs);
         pollster::block_on(program.run(context, &views, Wait::Here, Some(&mut trace))).unwrap();
         verifier.finish().unwrap()

@@ -6,6 +6,7 @@ mod profile;
 mod run_all;
 mod stages;
 mod tune;
+mod verify;
 
 use std::ops::Index;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -16,7 +17,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 use crate::gpu::{Trace, Wait, WeightStore};
 use crate::graph::{Graph, InputSpec, TensorType, ValueId};
-use crate::inspect::{Profile, Verifier, VerifyReport};
+use crate::inspect::Profile;
 use crate::optimize::{self, Pass, PassReport};
 use crate::plan::Plan;
 use crate::tensor::{Tensor, TensorView};
@@ -273,34 +274,6 @@ impl Session {
     pub fn profile(&self, inputs: &[(&str, TensorView<'_>)], runs: usize) -> Result<Profile> {
         let roofline = self.device.roofline()?;
         profile::profile(self, &self.order(inputs)?, runs.max(1), roofline)
-    }
-
-    /// Runs the network here and every node on the reference, on the inputs that the node had here, and compares.
-    ///
-    /// # Errors
-    /// As [`Session::run`], and [`Error::WeightsDropped`]. A node that differs is no error: see [`VerifyReport::first_failure`].
-    pub fn verify(&self, inputs: &[(&str, TensorView<'_>)]) -> Result<VerifyReport> {
-        Ok(self.verify_ordered(&self.order(inputs)?)?.0)
-    }
-
-    fn verify_ordered(&self, views: &[TensorView<'_>]) -> Result<(VerifyReport, Vec<Tensor>)> {
-        if self.dropped_weights {
-            return Err(Error::WeightsDropped(self.graph.name().into()));
-        }
-        match self.ready_for(views)? {
-            Ready::Plan(prepared) => {
-                let mut verifier = Verifier::new(&prepared.plan, views);
-                let mut trace = |node, outputs| verifier.check(node, outputs);
-                let outputs = pollster::block_on(self.run_plan(&prepared, views, Wait::Here, Some(&mut trace)))?;
-                Ok((verifier.finish()?, outputs))
-            }
-            Ready::Stages(stages) => {
-                let (mut report, computed) = stages.first.verify_ordered(&stages.first_views(views))?;
-                let (rest, outputs) = stages.second.verify_ordered(&stages.second_views(views, &computed))?;
-                report.nodes.extend(rest.nodes);
-                Ok((report, outputs))
-            }
-        }
     }
 
     /// The plan for inputs of these types: what runs where, with which kernels and buffers.

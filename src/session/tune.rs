@@ -1,6 +1,7 @@
 //! Measuring which way to compute each node is the fastest on a device.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::options::{CompileOptions, TuneStep};
@@ -54,7 +55,7 @@ pub(super) fn tune(device: &Device, context: &Context, graph: &Graph, progress: 
 /// A candidate that works, with its fastest run so far.
 struct Contender<'a> {
     trial: &'a mut Trial,
-    prepared: std::sync::Arc<Prepared>,
+    prepared: Arc<Prepared>,
     fastest: Duration,
 }
 
@@ -83,7 +84,7 @@ fn trials(device: &Device, context: &Context, graph: &Graph, candidates: &[Candi
     let mut contenders = vec![];
     for trial in &mut trials {
         let session = alone(device, CompileOptions::new().kernel(&trial.candidate));
-        match session.and_then(|session| first_run(&session, context, &views, &right)) {
+        match session.and_then(|session| first_run(&session, &views, &right)) {
             Ok(prepared) => {
                 let mut contender = Contender { trial, prepared, fastest: Duration::MAX };
                 contender.run(context, 1)?;
@@ -108,15 +109,8 @@ fn trials(device: &Device, context: &Context, graph: &Graph, candidates: &[Candi
 }
 
 /// Runs a network of one node and compares its outputs; the first run may compile.
-fn first_run(session: &Session, context: &Context, views: &[TensorView<'_>], right: &[Tensor]) -> Result<std::sync::Arc<Prepared>> {
-    let Ready::Plan(prepared) = session.ready_for(views)? else {
-        return Err(Error::NeedsElements(session.graph.name().into()));
-    };
-    let asked = session.options.kernel.as_deref();
-    if !prepared.plan.candidates[0].iter().any(|c| c.chosen && Some(c.name.as_str()) == asked) {
-        return Err(Error::Gpu { during: "tuning".into(), message: "another candidate serves where the node is alone".into() });
-    }
-    let outputs = pollster::block_on(prepared.all_on_gpu()?.run(context, views, Wait::Here, None))?;
+fn first_run(session: &Session, views: &[TensorView<'_>], right: &[Tensor]) -> Result<Arc<Prepared>> {
+    let (prepared, outputs) = run_candidate(session, views)?;
     let node = &prepared.plan.graph.nodes()[0];
     for (got, expected) in outputs.iter().zip(right) {
         let comparison = Comparison::new(got, expected, node.op.operator().tolerance(expected.dtype()));
@@ -126,6 +120,20 @@ fn first_run(session: &Session, context: &Context, views: &[TensorView<'_>], rig
         }
     }
     Ok(prepared)
+}
+
+/// Runs a network of one node by the candidate that the session was compiled for, and no other.
+pub(super) fn run_candidate(session: &Session, views: &[TensorView<'_>]) -> Result<(Arc<Prepared>, Vec<Tensor>)> {
+    let (Ready::Plan(prepared), Some(context)) = (session.ready_for(views)?, session.device.context()) else {
+        return Err(Error::NeedsElements(session.graph.name().into()));
+    };
+    let asked = session.options.kernel.as_deref();
+    if !prepared.plan.candidates.first().is_some_and(|all| all.iter().any(|c| c.chosen && Some(c.name.as_str()) == asked)) {
+        let during = asked.unwrap_or_default().to_owned();
+        return Err(Error::Gpu { during, message: "another candidate serves where the node is alone".into() });
+    }
+    let outputs = pollster::block_on(prepared.all_on_gpu()?.run(context, views, Wait::Here, None))?;
+    Ok((prepared, outputs))
 }
 
 /// Made-up elements: real numbers in −1…1, bytes over their whole range, other integers and truth values 0 or 1, which are valid as indices.
@@ -149,7 +157,7 @@ fn noise(seed: u64, ty: &TensorType) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
     use crate::gpu::Folder;
@@ -210,20 +218,19 @@ mod tests {
     fn a_candidate_whose_output_is_wrong_is_refused() {
         let folder = Folder::new("tune-wrong");
         let device = opened(&folder);
-        let context = device.context().unwrap();
         let graph = network().alone(NodeId(0));
         let x = noise(3, &TensorType::new(DType::F32, [1, 8, 7, 12])).unwrap();
         let views = [x.view()];
         let name = candidates(&device, CompileOptions::new())[0][1].name.clone();
         let session = |kernel: &str| device.compile_with(graph.clone(), CompileOptions::new().kernel(kernel).without(Pass::all())).unwrap();
         let right = Device::cpu().compile(graph.clone()).unwrap().run(&[("x", x.view())]).unwrap().into_tensors();
-        assert!(first_run(&session(&name), context, &views, &right).is_ok());
+        assert!(first_run(&session(&name), &views, &right).is_ok());
         let mut values = right[0].data::<f32>().unwrap().to_vec();
         values[100] += 1e-2;
         let wrong = [Tensor::new(right[0].shape(), values).unwrap()];
-        let error = first_run(&session(&name), context, &views, &wrong).err().unwrap().to_string();
+        let error = first_run(&session(&name), &views, &wrong).err().unwrap().to_string();
         assert!(error.contains("first") && error.contains("wrong"), "{error}");
-        let error = first_run(&session("no such candidate"), context, &views, &right).err().unwrap().to_string();
+        let error = first_run(&session("no such candidate"), &views, &right).err().unwrap().to_string();
         assert!(error.contains("another candidate"), "{error}");
     }
 

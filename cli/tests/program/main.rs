@@ -9,3 +9,4 @@ mod networks;
 mod pictures;
 mod profile;
 mod support;
+mod verify;

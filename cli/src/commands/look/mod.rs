@@ -2,7 +2,7 @@
 
 mod field;
 mod filters;
-mod grid;
+pub(super) mod grid;
 mod maps;
 mod page;
 
