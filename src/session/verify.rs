@@ -249,15 +249,16 @@ mod tests {
     #[test]
     fn stages_are_searched_one_after_the_other() {
         let mut b = GraphBuilder::new("stages");
-        let x = b.input("x", DType::F32, [4, 5]);
+        let x = b.input("x", DType::F32, [64, 100]);
         let relu = b.node("relu", Unary::Relu, &[x]).unwrap();
         let at = b.node("at", NonZero, &[relu]).unwrap();
         let turned = b.node("turned", Transpose { permutation: vec![1, 0] }, &[at]).unwrap();
         b.output("y", turned);
         let session = Device::cpu().compile(b.finish().unwrap()).unwrap();
-        let x = Tensor::of([4, 5], (0..20).map(|i| (i as f32).sin()).collect());
+        // Too large to be a shape: what is computed from it is run, not folded.
+        let x = Tensor::of([64, 100], (0..6400).map(|i| (i as f32).sin()).collect());
         let found = session.bisect(&[("x", x.view())]).unwrap();
-        let reached = found.probes.last().unwrap().nodes.end;
+        let reached = found.probes.last().map_or(0, |probe| probe.nodes.end);
         assert!(matches!(found.verdict, Verdict::Agrees) && reached == found.nodes, "{found:?}");
         assert_eq!(session.verify(&[("x", x.view())]).unwrap().nodes.len(), found.nodes);
     }
