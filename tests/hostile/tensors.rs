@@ -85,7 +85,7 @@ impl Folder {
         let (result, peak) = peak_of(|| self.load(dims, entries, &LoadOptions::new()));
         let message = result.unwrap_err().to_string();
         assert!(message.contains("model.onnx: initializer `w`: external data") && message.contains(expected), "{message}");
-        assert!(peak < 1 << 20, "{peak} bytes allocated for: {message}");
+        assert!(peak < SMALL, "{peak} bytes allocated for: {message}");
     }
 
     #[track_caller]
@@ -151,7 +151,7 @@ fn a_file_larger_than_the_limit_is_not_read() {
     let (result, peak) = peak_of(|| macula::onnx::load_with(&path, &options));
     let message = result.unwrap_err().to_string();
     assert!(message.contains("has 1073741824 bytes, more than the limit of 1048576; raise `max_memory`"), "{message}");
-    assert!(peak < 1 << 20, "{peak}");
+    assert!(peak < SMALL, "{peak}");
 }
 
 #[test]
