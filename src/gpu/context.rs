@@ -44,6 +44,9 @@ struct Done {
     submissions: AtomicU64,
 }
 
+/// A submission to wait for, and who is told how that went.
+type Waited = (wgpu::SubmissionIndex, OneshotSender<Result<()>>);
+
 /// A device that programs are prepared for and run on.
 pub(crate) struct Context {
     pub(super) device: wgpu::Device,
@@ -61,7 +64,7 @@ pub(crate) struct Context {
     lost: Arc<Mutex<Option<String>>>,
     /// The longest wait for one submission.
     pub(super) timeout: Duration,
-    poller: Mutex<Option<mpsc::Sender<(wgpu::SubmissionIndex, OneshotSender<Result<()>>)>>>,
+    poller: Mutex<Option<mpsc::Sender<Waited>>>,
     /// The adapter, where a second device of it helps to compile.
     pub(super) compiler: Option<wgpu::Adapter>,
 }
@@ -183,7 +186,7 @@ impl Context {
     fn hand_over(&self, submission: wgpu::SubmissionIndex) -> OneshotReceiver<Result<()>> {
         let mut poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = poller.get_or_insert_with(|| {
-            let (sender, receiver) = mpsc::channel::<(_, OneshotSender<_>)>();
+            let (sender, receiver) = mpsc::channel::<Waited>();
             let (device, timeout) = (self.device.clone(), self.timeout);
             std::thread::spawn(move || {
                 while let Ok((submission, told)) = receiver.recv() {

@@ -37,7 +37,7 @@ pub enum Verdict {
     Node(Box<NodeCheck>),
     /// The smallest part whose ends disagree although no node of it is beyond its tolerance: roundings add up, or decide which integer or
     /// branch is taken.
-    Spread(Probe),
+    Spread(Box<Probe>),
 }
 
 /// How a search by halves went.
@@ -72,7 +72,7 @@ pub(crate) fn bisect(
     let found = if nodes == 0 { None } else { search.part(0..nodes)? };
     let verdict = match (found, search.spread) {
         (Some(check), _) => Verdict::Node(Box::new(check)),
-        (None, Some(probe)) => Verdict::Spread(probe),
+        (None, Some(probe)) => Verdict::Spread(Box::new(probe)),
         (None, None) => Verdict::Agrees,
     };
     Ok(Bisection { verdict, probes: search.probes, nodes })

@@ -95,7 +95,7 @@ fn limits_of_nodes_are_checked_before_nodes_are_made() {
     refused_within(SMALL, &bytes, &limit(1), CompileOptions::new(), &expected);
 
     // A node of two bytes takes two hundred in memory.
-    let mut graph = vec![0x0A, 0x00].repeat(2 << 20);
+    let mut graph = [0x0A, 0x00].repeat(2 << 20);
     let mut bytes = vec![0x3A];
     prost::encoding::encode_varint(graph.len() as u64, &mut bytes);
     bytes.append(&mut graph);
@@ -109,7 +109,7 @@ fn limits_of_memory_are_checked_before_structure_is_decoded() {
     for (field, inside) in [(0x7A, None), (0x0A, Some(0x0A))] {
         let mut graph = vec![];
         match inside {
-            None => graph = vec![field, 0x00].repeat(1 << 20),
+            None => graph = [field, 0x00].repeat(1 << 20),
             Some(input) => {
                 graph.push(field);
                 prost::encoding::encode_varint(2 << 20, &mut graph);
