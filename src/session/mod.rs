@@ -137,10 +137,12 @@ impl Session {
     /// # Errors
     /// As [`Device::compile_with`], and [`Error::WeightsDropped`].
     pub fn rebuild(&self, device: &Device) -> Result<Self> {
-        if self.dropped_weights {
-            return Err(Error::WeightsDropped(self.graph.name().into()));
-        }
+        self.needs_weights()?;
         device.compile_with(self.graph.clone(), self.options.clone())
+    }
+
+    fn needs_weights(&self) -> Result<()> {
+        if self.dropped_weights { Err(Error::WeightsDropped(self.graph.name().into())) } else { Ok(()) }
     }
 
     /// The device.

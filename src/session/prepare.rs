@@ -95,8 +95,8 @@ impl Session {
     pub(super) fn specialize(&self, mut specs: Vec<InputSpec>, views: Option<&[TensorView<'_>]>) -> Result<Outcome> {
         if self.dropped_weights {
             self.graph.bind_inputs(&specs, &mut self.graph.clone())?;
-            return Err(Error::WeightsDropped(self.graph.name().into()));
         }
+        self.needs_weights()?;
         loop {
             match (self.graph.specialize(&specs)?, views) {
                 (Specialized::Graph(graph), _) => return Ok(Outcome::Graph(specs, graph)),

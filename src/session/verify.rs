@@ -66,10 +66,6 @@ impl Session {
         }
     }
 
-    fn needs_weights(&self) -> Result<()> {
-        if self.dropped_weights { Err(Error::WeightsDropped(self.graph.name().into())) } else { Ok(()) }
-    }
-
     /// Every candidate of a node on its inputs in the run.
     fn try_kernels(&self, plan: &Plan, id: NodeId, inputs: &[Option<&Tensor>], right: &[Tensor]) -> Result<Vec<KernelCheck>> {
         let candidates = &plan.candidates[id.index()];
@@ -92,7 +88,7 @@ impl Session {
                         .map(|(got, right)| Comparison::new(got, right, node.op.operator().tolerance(right.dtype())));
                     held.reduce(|worst, next| if next.severity > worst.severity { next } else { worst }).ok_or("has no output".to_owned())
                 }
-                Err(error @ Error::DeviceLost(_)) => return Err(error),
+                Err(error @ (Error::DeviceLost(_) | Error::Timeout(_))) => return Err(error),
                 Err(error) => Err(error.to_string()),
             };
             checks.push(KernelCheck {
