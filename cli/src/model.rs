@@ -42,6 +42,9 @@ pub struct CompileArgs {
     /// On a GPU, measure every way to compute each layer first, and take the fastest; kept for later runs. Takes a minute or more
     #[arg(long)]
     pub tune: bool,
+    /// The most memory that constants and the values of a run alive at once may take, in GiB
+    #[arg(long, value_name = "GIB", default_value_t = 8)]
+    max_memory: u64,
     #[command(flatten)]
     cache: CacheArgs,
 }
@@ -93,6 +96,7 @@ impl DeviceArgs {
 impl CompileArgs {
     fn options(&self) -> CompileOptions {
         let options = CompileOptions::new().strict(self.strict).without(self.without.iter().copied()).tune(self.tune);
+        let options = options.max_memory(self.max_memory.saturating_mul(1 << 30));
         let bar = OnceLock::new();
         options.tune_progress(move |step| {
             let bar: &ProgressBar = bar.get_or_init(|| terminal::progress(step.of, "layers tuned"));

@@ -37,6 +37,12 @@ fn files_that_are_not_models() {
 }
 
 #[test]
+fn networks_that_take_more_than_they_may() {
+    macula(["classify", "--max-memory", "0"]).fails(1, &["more than the limit of 0", "raise `max_memory`"]);
+    macula(["classify", "--max-memory", "1"]).ok();
+}
+
+#[test]
 fn the_broken_models_of_the_test_data() {
     for name in ["not-a-protobuf.onnx", "no-opset-import.onnx"] {
         let Some(file) = data(&format!("broken/{name}")) else { return };
