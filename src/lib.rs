@@ -25,6 +25,7 @@
 //! the same session, is named in a log line and in the plan, and is refused under [`CompileOptions::strict`].
 
 #![deny(missing_docs, unsafe_code)]
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
 
 mod cpu;
 mod device;

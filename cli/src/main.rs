@@ -1,5 +1,7 @@
 //! `macula`: classify pictures, and run, verify and inspect networks, on any GPU.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+
 mod commands;
 mod explain;
 mod failure;

@@ -11,6 +11,9 @@ mod files;
 #[path = "../../cli/src/npy.rs"]
 #[allow(dead_code)]
 mod npy;
+#[path = "../../cli/src/terminal.rs"]
+#[allow(dead_code)]
+mod terminal;
 
 use std::path::PathBuf;
 use std::sync::LazyLock;

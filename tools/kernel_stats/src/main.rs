@@ -1,5 +1,7 @@
 //! `kernel-stats`: what macula's kernels become on AMD GPUs that are not there.
 
+#![cfg_attr(not(test), warn(unused_crate_dependencies))]
+
 mod bars;
 mod environment;
 mod isa;

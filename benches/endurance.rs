@@ -1,0 +1,182 @@
+//! Hours of mixed work in minutes: threads that run, await, queue and compile networks on the CPU device and on the GPU, every output held to
+//! the first one bit by bit, the memory of the process watched.
+//!
+//! `cargo bench -p macula --bench endurance -- --minutes 10 --threads 8`; the GPU is `--device`, `MACULA_DEVICE`, or the best one, a software
+//! one included. The small networks of `tests/networks` and, where the test data lies (`MACULA_DATA`), real ones. Exit code 1 where an output
+//! differed, a run failed, or memory grew by more than 2 % after the first fifth of the time (read on Linux alone).
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use macula::{Device, Graph, Session, Tensor, onnx};
+
+/// The real networks: small enough that a minute holds many runs of each.
+const MODELS: [&str; 6] =
+    ["mnist-8", "resnet20-cifar10", "squeezenet1.1", "mobilenet-v2-1.0-224", "ultraface-rfb-320", "shufflenet-v2-int8"];
+
+/// By how much memory may grow.
+const MAX_GROWTH: f64 = 1.02;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// A network on a device, and what it computed when nothing else ran.
+struct Network {
+    name: String,
+    model: PathBuf,
+    session: Session,
+    input: String,
+    images: Vec<(Tensor, Vec<Tensor>)>,
+}
+
+impl Network {
+    /// Runs the first data set beside the model, as it is and mirrored.
+    fn new(device: &Device, model: PathBuf) -> Result<Self, Failure> {
+        let folder = model.parent().ok_or("a model without a folder")?;
+        let (_, first) = onnx::load_tensor(folder.join("test_data_set_0/input_0.pb"))?;
+        let graph = onnx::load(&model)?;
+        let input = input_name(&graph);
+        let session = device.compile(graph)?;
+        let mirrored =
+            Tensor::new(first.shape().to_vec(), first.data::<f32>().ok_or("an input that is not f32")?.iter().rev().copied().collect())?;
+        let images = [first, mirrored].into_iter().map(|image| {
+            let outputs = session.run(&[(&input, image.view())])?.into_tensors();
+            Ok((image, outputs))
+        });
+        let images = images.collect::<Result<_, Failure>>()?;
+        let name = format!("{} on {}", folder.file_name().unwrap_or_default().display(), device.info().name);
+        Ok(Self { name, model, session, input, images })
+    }
+
+    /// Computes in one of the ways there are, and compares.
+    fn work(&self, random: u64) -> Result<u64, Failure> {
+        let (image, expected) = &self.images[random as usize % self.images.len()];
+        let inputs = [(self.input.as_str(), image.view())];
+        let (way, outputs) = match (random >> 8) % 16 {
+            0 => ("compiled anew", vec![self.session.device().compile(onnx::load(&self.model)?)?.run(&inputs)?]),
+            1..4 => ("queued", self.session.run_all((0..3).map(|_| [(&self.input, image.clone())]), 2).collect::<Result<_, _>>()?),
+            4..8 => ("awaited", vec![pollster::block_on(self.session.run_async(&inputs))?]),
+            _ => ("run", vec![self.session.run(&inputs)?]),
+        };
+        let runs = outputs.len() as u64;
+        match outputs.into_iter().all(|outputs| outputs.into_tensors() == *expected) {
+            true => Ok(runs),
+            false => Err(format!("{}, {way}: another output than at first", self.name).into()),
+        }
+    }
+}
+
+fn input_name(graph: &Graph) -> String {
+    graph.value(graph.inputs()[0]).name.clone()
+}
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<bool, Failure> {
+    let arguments: Vec<String> = std::env::args().collect();
+    let option = |name: &str| arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1));
+    let minutes: f64 = option("--minutes").map_or(Ok(10.0), |text| text.parse())?;
+    let threads: u64 = option("--threads").map_or(Ok(8), |text| text.parse())?;
+    let gpu = option("--device").cloned().or_else(|| std::env::var("MACULA_DEVICE").ok()).unwrap_or_else(|| "gpu".into());
+    let networks = networks(&[Device::cpu(), Device::from_name(&gpu)?])?;
+
+    let (start, end) = (Instant::now(), Duration::from_secs_f64(minutes * 60.0));
+    let (runs, failures) = (AtomicU64::new(0), Mutex::new(vec![]));
+    let mut memory = vec![];
+    std::thread::scope(|scope| {
+        for thread in 1..=threads {
+            let (networks, runs, failures) = (&networks, &runs, &failures);
+            scope.spawn(move || {
+                let mut random = thread;
+                while start.elapsed() < end {
+                    random = next(random);
+                    match networks[(random >> 32) as usize % networks.len()].work(random >> 8) {
+                        Ok(count) => _ = runs.fetch_add(count, Ordering::Relaxed),
+                        Err(failure) => failures.lock().unwrap_or_else(|e| e.into_inner()).push(failure.to_string()),
+                    }
+                }
+            });
+        }
+        let mut said = 0;
+        while start.elapsed() < end {
+            std::thread::sleep(Duration::from_millis(500).min(end));
+            memory.extend(resident_bytes().map(|bytes| bytes as f64 / f64::from(1 << 20)));
+            if start.elapsed().as_secs() / 30 > said {
+                said = start.elapsed().as_secs() / 30;
+                let now = memory.last().map_or("not known here".into(), |now| format!("{now:.1} MiB"));
+                println!("{:4} s  {:8} runs, memory {now}", said * 30, runs.load(Ordering::Relaxed));
+            }
+        }
+    });
+    let failures = failures.into_inner()?;
+    println!("{} runs in {minutes} minutes from {threads} threads, {} failed", runs.into_inner(), failures.len());
+    failures.iter().take(20).for_each(|failure| println!("  {failure}"));
+    Ok(failures.is_empty() && flat(&memory))
+}
+
+fn networks(devices: &[Device]) -> Result<Vec<Network>, Failure> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut models: Vec<PathBuf> =
+        std::fs::read_dir(root.join("tests/networks"))?.map(|entry| Ok(entry?.path())).collect::<Result<_, Failure>>()?;
+    models.retain(|folder| folder.is_dir());
+    let data = std::env::var_os("MACULA_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
+    for model in MODELS.map(|name| data.join("models").join(name)) {
+        match model.exists() {
+            true => models.push(model),
+            false => println!("left out: {} is absent", model.display()),
+        }
+    }
+    let mut networks = vec![];
+    for device in devices {
+        let before = networks.len();
+        for model in &models {
+            networks.push(Network::new(device, model.join("model.onnx")).map_err(|error| format!("{}: {error}", model.display()))?);
+        }
+        println!("{}: {} networks", device.info().name, networks.len() - before);
+    }
+    Ok(networks)
+}
+
+/// Whether memory has stayed as it was after the first fifth of the time; the medians of a tenth of it each.
+fn flat(memory: &[f64]) -> bool {
+    let (fifth, tenth) = (memory.len() / 5, memory.len() / 10);
+    if tenth == 0 {
+        println!("memory: not known, on this system or after so short a time");
+        return true;
+    }
+    let median = |samples: &[f64]| {
+        let mut samples = samples.to_vec();
+        samples.sort_by(f64::total_cmp);
+        samples[samples.len() / 2]
+    };
+    let (warm, last) = (median(&memory[fifth..fifth + tenth]), median(&memory[memory.len() - tenth..]));
+    let most = memory.iter().copied().fold(0.0, f64::max);
+    println!("memory: {warm:.1} MiB after the warm-up, {last:.1} MiB at the end (× {:.3}), {most:.1} MiB at most", last / warm);
+    last <= warm * MAX_GROWTH
+}
+
+/// The resident set of this process; on other systems than Linux it is not known.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+/// xorshift64.
+fn next(state: u64) -> u64 {
+    let state = state ^ state << 13;
+    let state = state ^ state >> 7;
+    state ^ state << 17
+}
