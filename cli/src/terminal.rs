@@ -109,7 +109,9 @@ impl Column {
 
 /// As [`fitted`], with a line below the table that names the columns left out.
 pub fn fitted_and_told(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
-    let (table, left_out) = fitted(columns, rows, width);
+    let (table, mut left_out) = fitted(columns, rows, width);
+    // Bars have no title.
+    left_out.retain(|title| !title.is_empty());
     match &left_out[..] {
         [] => table,
         titles => format!("{table}\nLeft out for want of width: {}.", titles.join(", ")),

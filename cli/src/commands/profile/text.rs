@@ -6,7 +6,7 @@ use macula::LayerProfile;
 
 use super::Report;
 use crate::failure::Failure;
-use crate::terminal::{Column, bar, count, digits, fitted, kernel_names, time};
+use crate::terminal::{Column, bar, count, digits, fitted_and_told, kernel_names, time};
 
 const LAYERS: [Column; 11] = [
     Column::new("layer", false, Some(14), None),
@@ -68,12 +68,7 @@ pub fn write(out: &mut dyn Write, report: &Report, top: Option<usize>, width: Op
             bound.unwrap_or("–").to_owned(),
         ]
     };
-    let (table, left_out) = fitted(&LAYERS, &layers.iter().map(row).collect::<Vec<_>>(), width);
-    writeln!(out, "\n{table}")?;
-    let left_out: Vec<&str> = left_out.into_iter().filter(|title| !title.is_empty()).collect();
-    if !left_out.is_empty() {
-        writeln!(out, "Left out for want of width: {}.", left_out.join(", "))?;
-    }
+    writeln!(out, "\n{}", fitted_and_told(&LAYERS, &layers.iter().map(row).collect::<Vec<_>>(), width))?;
     if layers.len() < all {
         writeln!(out, "The slowest {} of {} layers.", layers.len(), all)?;
     }
@@ -96,6 +91,6 @@ pub fn write(out: &mut dyn Write, report: &Report, top: Option<usize>, width: Op
         Column::new("", false, None, Some(0)),
         Column::new("GB/s bound", true, None, Some(1)),
     ];
-    writeln!(out, "\n{}", fitted(&columns, &kernels, width).0)?;
+    writeln!(out, "\n{}", fitted_and_told(&columns, &kernels, width))?;
     Ok(())
 }
