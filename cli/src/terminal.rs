@@ -100,6 +100,24 @@ pub struct Column {
     pub dispensable: Option<u8>,
 }
 
+impl Column {
+    /// A column with all that is to be known of it.
+    pub const fn new(title: &'static str, number: bool, least: Option<usize>, dispensable: Option<u8>) -> Self {
+        Self { title, number, least, dispensable }
+    }
+}
+
+/// As [`fitted`], with a line below the table that names the columns left out.
+pub fn fitted_and_told(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> String {
+    let (table, mut left_out) = fitted(columns, rows, width);
+    // Bars have no title.
+    left_out.retain(|title| !title.is_empty());
+    match &left_out[..] {
+        [] => table,
+        titles => format!("{table}\nLeft out for want of width: {}.", titles.join(", ")),
+    }
+}
+
 /// A table of at most `width` characters, if that is possible: cells are shortened, then columns left out. Also the titles of those.
 pub fn fitted(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> (String, Vec<&'static str>) {
     let natural = |at: usize| {

@@ -4,6 +4,7 @@ mod cam;
 mod occlusion;
 mod score_cam;
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
 
 use clap::ValueEnum;
@@ -34,9 +35,9 @@ const OPACITY: f32 = 0.6;
 pub enum Method {
     /// Class activation map, where the network ends in global average pooling and one linear layer, or a 1×1 convolution and the pooling
     Cam,
-    /// Score-CAM: the maps of the last layer that has a height and width, each weighted by what it alone shows the network
+    /// Score-CAM: the maps of the last layer that has a height and width, in groups, each weighted by what it alone shows the network; at most 26 runs
     ScoreCam,
-    /// Occlusion: how much less probable the class is where a gray square hides a place
+    /// Occlusion: how much less probable the class is where a gray square hides a place; 50 runs for a square picture
     Occlusion,
 }
 
@@ -63,6 +64,8 @@ pub struct Subject<'a> {
     pub photo: &'a RgbImage,
     pub device: &'a Device,
     pub options: &'a DeviceArgs,
+    /// The network as it is, made ready when it is first asked for.
+    pub plain: OnceCell<Session>,
 }
 
 /// How much each place of what the network sees speaks for a class: 0 for nothing or against it.
@@ -92,7 +95,7 @@ impl Subject<'_> {
             (Some(method), _) => method,
             (None, Some(_)) => Method::Cam,
             (None, None) => {
-                let plan = self.plan(&self.session(&[])?)?;
+                let plan = self.plan(self.plain()?)?;
                 if score_cam::reaches_far(&plan) { Method::ScoreCam } else { Method::Occlusion }
             }
         };
@@ -109,6 +112,15 @@ impl Subject<'_> {
         let zoom = CANVAS.div_ceil(own[0].min(own[1])).min(16);
         let (seen, size) = if zoom > 1 { self.preprocess.seen(self.photo, Some(own.map(|n| n * zoom))) } else { (seen, own) };
         (seen.chunks_exact(size[0] * size[1]).map(<[f32]>::to_vec).collect(), size)
+    }
+
+    /// The network as it is.
+    pub fn plain(&self) -> Result<&Session, Failure> {
+        if let Some(session) = self.plain.get() {
+            return Ok(session);
+        }
+        let session = self.session(&[])?;
+        Ok(self.plain.get_or_init(|| session))
     }
 
     /// The network with more of its values as outputs.
@@ -142,9 +154,12 @@ impl Subject<'_> {
     }
 
     /// The probability of `class` in each of many prepared pictures, which `picture` makes one by one.
-    fn many(&self, session: &Session, count: usize, class: usize, picture: &dyn Fn(usize) -> Vec<f32>) -> Result<Vec<f64>, Failure> {
+    fn many(&self, count: usize, class: usize, picture: &dyn Fn(usize) -> Vec<f32>) -> Result<Vec<f64>, Failure> {
+        let session = self.plain()?;
         let batch = self.input.batch.unwrap_or(BATCH);
-        let progress: ProgressBar = terminal::progress(count, "pictures");
+        let progress: ProgressBar = terminal::progress(count, "runs of what it looks at");
+        // A first run may be long.
+        progress.tick();
         let mut got = Vec::with_capacity(count);
         for start in (0..count).step_by(batch) {
             let here = batch.min(count - start);

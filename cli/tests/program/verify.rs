@@ -14,7 +14,7 @@ fn stored_outputs_are_compared() {
     let model = model.to_str().unwrap();
     let stored = outputs(&scratch);
     let run = macula(["verify", model, "--random", "0", "--expect", &stored]).ok();
-    assert!(run.stdout.contains("All 1 outputs are as expected.") && run.stdout.contains("logits"), "{}", run.stdout);
+    assert!(run.stdout.contains("The output is as expected.") && run.stdout.contains("logits"), "{}", run.stdout);
     let json = macula(["verify", model, "--random", "0", "--json", "--expect", &format!("logits={stored}")]).ok().json().remove(0);
     assert_eq!((json["expected"][0]["output"].as_str(), json["expected"][0]["beyond"].as_i64()), (Some("logits"), Some(0)));
 
@@ -26,7 +26,7 @@ fn stored_outputs_are_compared() {
     let spoiled = scratch.file("spoiled.npy", &bytes);
     let run = macula(["verify", model, "--random", "0", "--expect", &spoiled]);
     assert_eq!(run.code, 1, "{}", run.stdout);
-    assert!(run.stdout.contains("1 of 1 outputs are not as expected.") && run.stdout.contains("[0, 9]"), "{}", run.stdout);
+    assert!(run.stdout.contains("The output is not as expected.") && run.stdout.contains("[0, 9]"), "{}", run.stdout);
     assert!(run.stdout.contains("node outputs are within tolerance"), "the nodes are right: {}", run.stdout);
 
     let turned = scratch.npy("turned.npy", "<f4", "(10, 1)", &bytes[bytes.len() - 40..]);
@@ -49,7 +49,44 @@ fn what_cannot_be_found_out_exits_with_two() {
     macula(["verify", model, "--heatmap", "error.txt"]).fails(2, &["error.txt", "out.png"]);
     macula(["verify", model, "--bisect", "--kernel", "all"]).fails(2, &["--bisect searches with one kernel"]);
     macula(["verify", model, "--kernel", "conv2d_direct"]).fails(2, &["no node can be computed by it", "no node runs on a GPU"]);
-    macula(["verify", model, "--bisect", "--expect", &stored]).fails(2, &["cannot be used with"]);
+    macula(["verify", model, "--bisect", "--heatmap", "error.png"]).fails(2, &["cannot be used with"]);
+    macula(["verify", model, "--rtol", "1"]).fails(2, &["--rtol and --atol are bounds of outputs; give --expect or --f16"]);
+    for bound in ["-1", "inf", "nan", "much"] {
+        macula(["verify", model, "--expect", &stored, &format!("--atol={bound}")]).fails(2, &["expected a number from 0 on"]);
+    }
+}
+
+/// One element off by a tenth: within a bound of a quarter, beyond the one that holds by default, with and without `--bisect`.
+#[test]
+fn bounds_of_outputs_are_given_and_told() {
+    let (scratch, model) = (Scratch::new(), cifar10());
+    let model = model.to_str().unwrap();
+    let stored = outputs(&scratch);
+    let mut bytes = std::fs::read(&stored).unwrap();
+    let last = bytes.len() - 4;
+    let value = f32::from_le_bytes(bytes[last..].try_into().unwrap());
+    bytes[last..].copy_from_slice(&(value * 1.1).to_le_bytes());
+    let off = scratch.file("off.npy", &bytes);
+    let base = ["verify", model, "--random", "0", "--expect", &off];
+    for bisect in [&[][..], &["--bisect"]] {
+        let run = |more: &[&'static str]| macula(base.iter().chain(bisect).chain(more));
+        let (tight, wide) = (run(&[]), run(&["--rtol", "0.25", "--atol", "0"]));
+        assert_eq!((tight.code, wide.code), (1, 0), "{}{}", tight.stdout, wide.stdout);
+        assert!(tight.stdout.contains("1e-3 + 1e-4") && tight.stdout.contains("The output is not as expected."), "{}", tight.stdout);
+        assert!(wide.stdout.contains("2.5e-1 + 0") && wide.stdout.contains("The output is as expected."), "{}", wide.stdout);
+        let json = run(&["--json", "--rtol", "0.25"]).ok().json().remove(0);
+        assert_eq!((json["expected"][0]["rtol"].as_f64(), json["expected"][0]["atol"].as_f64()), (Some(0.25), Some(1e-4)), "{json}");
+    }
+}
+
+#[test]
+fn halves_in_half_precision_are_held_against_single_precision() {
+    let run = macula(["verify", "--f16", "--bisect"]).ok();
+    assert!(run.stdout.contains("after 1 run of parts of") && run.stdout.contains("single precision"), "{}", run.stdout);
+    let json = macula(["verify", "--f16", "--bisect", "--json", "--rtol", "0", "--atol", "0"]);
+    assert_eq!(json.code, 1, "half precision is not single precision: {}", json.stdout);
+    let json = json.json().remove(0);
+    assert_eq!((json["verdict"].as_str(), json["expected"][0]["passed"].as_bool()), (Some("agrees"), Some(false)), "{json}");
 }
 
 #[test]
@@ -79,7 +116,7 @@ fn every_operator_has_a_row() {
 fn half_precision_is_held_against_single() {
     let run = macula(["verify", "--f16"]).ok();
     assert!(run.stdout.contains("f16[") && !run.stdout.contains("f32["), "{}", run.stdout);
-    assert!(run.stdout.contains("single precision") && run.stdout.contains("All 1 outputs are as expected."), "{}", run.stdout);
+    assert!(run.stdout.contains("single precision") && run.stdout.contains("The output is as expected."), "{}", run.stdout);
 }
 
 #[test]

@@ -6,28 +6,24 @@ use std::time::Duration;
 use super::compare::Comparison;
 use super::record::Record;
 use crate::failure::Failure;
-use crate::terminal::{Column, bytes, count, digits, fitted, time};
-
-const fn column(title: &'static str, number: bool, least: Option<usize>, dispensable: Option<u8>) -> Column {
-    Column { title, number, least, dispensable }
-}
+use crate::terminal::{Column, bytes, count, digits, fitted_and_told, time};
 
 const COLUMNS: [Column; 15] = [
-    column("model", false, Some(10), None),
-    column("device", false, None, None),
-    column("batch", true, None, None),
-    column("size", true, None, None),
-    column("median", true, None, None),
-    column("min", true, None, Some(5)),
-    column("p10", true, None, Some(3)),
-    column("p90", true, None, Some(4)),
-    column("images/s", true, None, Some(8)),
-    column("first run", true, None, Some(2)),
-    column("compile", true, None, Some(1)),
-    column("weights", true, None, Some(0)),
-    column("activations", true, None, Some(0)),
-    column("on the CPU", true, None, None),
-    column("old ÷ new", true, None, None),
+    Column::new("model", false, Some(10), None),
+    Column::new("device", false, None, None),
+    Column::new("batch", true, None, None),
+    Column::new("size", true, None, None),
+    Column::new("median", true, None, None),
+    Column::new("min", true, None, Some(5)),
+    Column::new("p10", true, None, Some(3)),
+    Column::new("p90", true, None, Some(4)),
+    Column::new("images/s", true, None, Some(8)),
+    Column::new("first run", true, None, Some(2)),
+    Column::new("compile", true, None, Some(1)),
+    Column::new("weights", true, None, Some(0)),
+    Column::new("activations", true, None, Some(0)),
+    Column::new("on the CPU", true, None, None),
+    Column::new("old ÷ new", true, None, None),
 ];
 
 /// Nodes on the CPU are listed up to here; `macula inspect` has all.
@@ -51,11 +47,7 @@ pub fn write(out: &mut dyn Write, records: &[Record], comparison: Option<&Compar
     let told: Vec<usize> = (0..COLUMNS.len()).filter(|&at| rows.iter().any(|row| row[at] != "–")).collect();
     let columns: Vec<Column> = told.iter().map(|&at| COLUMNS[at]).collect();
     let rows: Vec<Vec<String>> = rows.into_iter().map(|row| told.iter().map(|&at| row[at].clone()).collect()).collect();
-    let (table, left_out) = fitted(&columns, &rows, width);
-    writeln!(out, "\n{table}")?;
-    if !left_out.is_empty() {
-        writeln!(out, "Left out for want of width: {}.", left_out.join(", "))?;
-    }
+    writeln!(out, "\n{}", fitted_and_told(&columns, &rows, width))?;
     fallbacks(out, records)?;
     if let Some(comparison) = comparison {
         compared(out, comparison)?;

@@ -3,6 +3,7 @@
 mod answers;
 mod job;
 
+use std::cell::OnceCell;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -125,6 +126,7 @@ pub fn classify(args: &ClassifyArgs, out: &mut dyn Write) -> Result<ExitCode, Fa
             photo: &photo,
             device: &device,
             options: &args.device,
+            plain: OnceCell::new(),
         };
         let heat = subject.heat(None, None)?;
         let line = heat.line(&printer.class_name(heat.class, classifier.labels.as_deref()));

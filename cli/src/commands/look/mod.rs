@@ -6,6 +6,7 @@ pub(super) mod grid;
 mod maps;
 mod page;
 
+use std::cell::OnceCell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -48,7 +49,7 @@ pub struct LookArgs {
     /// Row and column of the unit whose receptive field is drawn [default: the middle one of each layer]
     #[arg(long, value_name = "ROW,COLUMN", value_parser = parse_unit)]
     unit: Option<[usize; 2]>,
-    /// How to find out what the network looks at [default: cam where it can be, else score-cam, else occlusion]
+    /// How to find out what the network looks at; cam is one run, the others many of the whole network [default: cam where it can be, else score-cam, else occlusion]
     #[arg(long, value_enum)]
     method: Option<Method>,
     /// The number of the class that is asked for [default: the most probable]
@@ -86,10 +87,11 @@ pub fn look(args: &LookArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
         photo: &photo,
         device: &device,
         options: &args.device,
+        plain: OnceCell::new(),
     };
     let layers = match &args.layers[..] {
         [] => {
-            let plan = subject.plan(&subject.session(&[])?)?;
+            let plan = subject.plan(subject.plain()?)?;
             default_layers(&plan, &model.graph)
         }
         names => names.iter().map(|name| layer(&model, name)).collect::<Result<_, _>>()?,

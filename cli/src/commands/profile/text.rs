@@ -6,24 +6,20 @@ use macula::LayerProfile;
 
 use super::Report;
 use crate::failure::Failure;
-use crate::terminal::{Column, bar, count, digits, fitted, kernel_names, time};
-
-const fn column(title: &'static str, number: bool, least: Option<usize>, dispensable: Option<u8>) -> Column {
-    Column { title, number, least, dispensable }
-}
+use crate::terminal::{Column, bar, count, digits, fitted_and_told, kernel_names, time};
 
 const LAYERS: [Column; 11] = [
-    column("layer", false, Some(14), None),
-    column("op", false, Some(9), Some(5)),
-    column("output", false, None, Some(2)),
-    column("runs as", false, Some(14), Some(4)),
-    column("time", true, None, None),
-    column("%", true, None, None),
-    column("", false, None, Some(1)),
-    column("GFLOP/s", true, None, Some(6)),
-    column("GB/s", true, None, Some(3)),
-    column("% of roof", true, None, Some(7)),
-    column("bound by", false, None, Some(0)),
+    Column::new("layer", false, Some(14), None),
+    Column::new("op", false, Some(9), Some(5)),
+    Column::new("output", false, None, Some(2)),
+    Column::new("runs as", false, Some(14), Some(4)),
+    Column::new("time", true, None, None),
+    Column::new("%", true, None, None),
+    Column::new("", false, None, Some(1)),
+    Column::new("GFLOP/s", true, None, Some(6)),
+    Column::new("GB/s", true, None, Some(3)),
+    Column::new("% of roof", true, None, Some(7)),
+    Column::new("bound by", false, None, Some(0)),
 ];
 
 /// The width of a bar of the whole time.
@@ -72,12 +68,7 @@ pub fn write(out: &mut dyn Write, report: &Report, top: Option<usize>, width: Op
             bound.unwrap_or("–").to_owned(),
         ]
     };
-    let (table, left_out) = fitted(&LAYERS, &layers.iter().map(row).collect::<Vec<_>>(), width);
-    writeln!(out, "\n{table}")?;
-    let left_out: Vec<&str> = left_out.into_iter().filter(|title| !title.is_empty()).collect();
-    if !left_out.is_empty() {
-        writeln!(out, "Left out for want of width: {}.", left_out.join(", "))?;
-    }
+    writeln!(out, "\n{}", fitted_and_told(&LAYERS, &layers.iter().map(row).collect::<Vec<_>>(), width))?;
     if layers.len() < all {
         writeln!(out, "The slowest {} of {} layers.", layers.len(), all)?;
     }
@@ -93,13 +84,13 @@ pub fn write(out: &mut dyn Write, report: &Report, top: Option<usize>, width: Op
         })
         .collect();
     let columns = [
-        column("kernel", false, Some(14), None),
-        column("runs", true, None, None),
-        column("time", true, None, None),
-        column("%", true, None, None),
-        column("", false, None, Some(0)),
-        column("GB/s bound", true, None, Some(1)),
+        Column::new("kernel", false, Some(14), None),
+        Column::new("runs", true, None, None),
+        Column::new("time", true, None, None),
+        Column::new("%", true, None, None),
+        Column::new("", false, None, Some(0)),
+        Column::new("GB/s bound", true, None, Some(1)),
     ];
-    writeln!(out, "\n{}", fitted(&columns, &kernels, width).0)?;
+    writeln!(out, "\n{}", fitted_and_told(&columns, &kernels, width))?;
     Ok(())
 }

@@ -6,28 +6,50 @@ use std::time::Instant;
 use macula::{Bisection, Probe, Verdict};
 use serde_json::{Value, json};
 
+use super::expect::{self, Held};
 use super::{Subject, json as as_json, text};
 use crate::failure::Failure;
-use crate::terminal;
+use crate::terminal::{self, Column, fitted_and_told};
 
-/// Searches, tells how, and returns whether no node is wrong.
-pub fn run(subject: &Subject<'_>, json: bool, out: &mut dyn Write) -> Result<bool, Failure> {
+const COLUMNS: [Column; 7] = [
+    Column::new("nodes", false, None, None),
+    Column::new("from", false, Some(9), Some(3)),
+    Column::new("to", false, Some(9), Some(4)),
+    Column::new("rel. error", true, None, Some(1)),
+    Column::new("of tolerance", true, None, Some(2)),
+    Column::new("ends", false, None, None),
+    Column::new("time", true, None, Some(0)),
+];
+
+/// Searches, tells how, and returns whether no node is wrong and all outputs are as expected, which `held` says.
+pub fn run(
+    subject: &Subject<'_>,
+    held: impl FnOnce() -> Result<Vec<Held>, Failure>,
+    json: bool,
+    out: &mut dyn Write,
+) -> Result<bool, Failure> {
     let start = Instant::now();
     let found = subject.session.bisect(&subject.views())?;
-    let time = terminal::time(start.elapsed());
-    let passed = !matches!(found.verdict, Verdict::Node(_));
+    let elapsed = start.elapsed();
+    let time = terminal::time(elapsed);
+    let held = held()?;
+    let passed = !matches!(found.verdict, Verdict::Node(_)) && held.iter().all(|held| held.comparison.passed());
     if json {
-        writeln!(out, "{}", report(subject, &found, start.elapsed().as_secs_f64(), passed))?;
+        let mut all = report(subject, &found, elapsed.as_secs_f64(), passed);
+        if !held.is_empty() {
+            all["expected"] = held.iter().map(Held::json).collect();
+        }
+        writeln!(out, "{all}")?;
         return Ok(passed);
     }
     writeln!(out, "{} on {}, by halves", subject.model.name, subject.device)?;
-    let header = ["nodes", "from", "to", "rel. error", "of tolerance", "ends", "time"];
-    writeln!(out, "\n{}", terminal::table(&header, found.probes.iter().map(row), &[3, 4, 6]))?;
+    let (width, rows) = (terminal::width(), found.probes.iter().map(row).collect::<Vec<_>>());
+    writeln!(out, "\n{}", fitted_and_told(&COLUMNS, &rows, width))?;
     let runs = found.probes.len();
     let cost = format!("{runs} {} of parts of {} nodes in {time}", if runs == 1 { "run" } else { "runs" }, found.nodes);
     match &found.verdict {
         Verdict::Node(check) => {
-            let table = text::table([&**check], &subject.model.graph);
+            let table = text::table([&**check], &subject.model.graph, width);
             writeln!(out, "\nThe first wrong node, by the reference, after {cost}:\n{table}")?;
         }
         Verdict::Spread(probe) => writeln!(
@@ -38,6 +60,7 @@ pub fn run(subject: &Subject<'_>, json: bool, out: &mut dyn Write) -> Result<boo
         )?,
         _ => writeln!(out, "\nThe outputs agree, after {cost}. Without --bisect, errors that do not reach them are seen too.")?,
     }
+    expect::print(out, &held)?;
     Ok(passed)
 }
 

@@ -2,12 +2,14 @@
 
 use std::io::Write;
 
+use clap::Args;
 use macula::ops::Tolerance;
 use macula::{Comparison, DType, Graph, Outputs, Tensor};
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
-use crate::{inputs, terminal};
+use crate::inputs;
+use crate::terminal::{self, Column, fitted_and_told};
 
 /// What an output should be.
 pub struct Stored {
@@ -37,20 +39,45 @@ pub fn read(graph: &Graph, arguments: &[String]) -> Result<Vec<Stored>, Failure>
         .collect()
 }
 
-/// The bound of a whole network: roundings add up over its layers.
-fn tolerance(dtype: DType) -> Tolerance {
-    match dtype {
-        DType::F16 => Tolerance { rtol: 2e-2, atol: 1e-2 },
-        dtype if dtype.is_float() => Tolerance { rtol: 1e-3, atol: 1e-4 },
-        _ => Tolerance::EXACT,
+/// How far outputs may be from what is expected: |output − expected| ≤ rtol · |expected| + atol · the largest |expected|.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Bounds {
+    /// With --expect or --f16: how far an element of an output may be off, relative to what is expected of it [default: 1e-3; in half
+    /// precision 2e-2, integers 0]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_bound)]
+    rtol: Option<f64>,
+    /// Likewise, relative to the largest magnitude expected in the whole output; both add up [default: 1e-4; in half precision 1e-2,
+    /// integers 0]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_bound)]
+    atol: Option<f64>,
+}
+
+fn parse_bound(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|bound: &f64| *bound >= 0.0 && bound.is_finite()).ok_or_else(|| "expected a number from 0 on, as 1e-3".into())
+}
+
+impl Bounds {
+    /// Whether any is given.
+    pub fn is_given(self) -> bool {
+        self.rtol.is_some() || self.atol.is_some()
+    }
+
+    /// The bound of a whole network's output, where nothing else was asked for: roundings add up over its layers.
+    fn tolerance(self, dtype: DType) -> Tolerance {
+        let default = match dtype {
+            DType::F16 => Tolerance { rtol: 2e-2, atol: 1e-2 },
+            dtype if dtype.is_float() => Tolerance { rtol: 1e-3, atol: 1e-4 },
+            _ => Tolerance::EXACT,
+        };
+        Tolerance { rtol: self.rtol.unwrap_or(default.rtol), atol: self.atol.unwrap_or(default.atol) }
     }
 }
 
 /// Holds outputs against what is stored of them; half precision may be held against single.
-pub fn compare(outputs: &Outputs, stored: &[Stored]) -> Vec<Held> {
+pub fn compare(outputs: &Outputs, stored: &[Stored], bounds: Bounds) -> Vec<Held> {
     let one = |stored: &Stored| {
         let got = outputs.get(&stored.output)?;
-        let bound = tolerance(got.dtype());
+        let bound = bounds.tolerance(got.dtype());
         let comparison = match (got.dtype(), stored.tensor.dtype()) {
             (DType::F16, DType::F32) => {
                 let wide = Tensor::from_f64(DType::F32, got.shape(), got.to_f64()).ok()?;
@@ -68,7 +95,15 @@ pub fn print(out: &mut dyn Write, held: &[Held]) -> Result<(), Failure> {
     if held.is_empty() {
         return Ok(());
     }
-    let header = ["output", "held against", "abs. error", "rel. error", "of tolerance", "worst"];
+    let columns = [
+        Column::new("output", false, Some(8), None),
+        Column::new("held against", false, Some(12), Some(3)),
+        Column::new("abs. error", true, None, Some(0)),
+        Column::new("rel. error", true, None, Some(1)),
+        Column::new("rtol + atol", true, None, Some(2)),
+        Column::new("of it", true, None, None),
+        Column::new("worst", false, Some(12), None),
+    ];
     let row = |held: &Held| {
         let c = &held.comparison;
         let worst = match (&c.mismatch, &c.worst) {
@@ -78,15 +113,24 @@ pub fn print(out: &mut dyn Write, held: &[Held]) -> Result<(), Failure> {
         };
         let share = if c.severity.is_finite() { format!("{:.1} %", c.severity * 100.0) } else { "beyond".into() };
         let [absolute, relative] = [c.worst_absolute, c.worst_relative].map(terminal::error_size);
-        vec![held.output.clone(), held.source.clone(), absolute, relative, share, worst]
+        let Tolerance { rtol, atol } = c.tolerance;
+        let bound = format!("{} + {}", bound(rtol), bound(atol));
+        vec![held.output.clone(), held.source.clone(), absolute, relative, bound, share, worst]
     };
-    writeln!(out, "\nOutputs:\n{}", terminal::table(&header, held.iter().map(row), &[2, 3, 4]))?;
+    writeln!(out, "\nOutputs:\n{}", fitted_and_told(&columns, &held.iter().map(row).collect::<Vec<_>>(), terminal::width()))?;
     let beyond = held.iter().filter(|held| !held.comparison.passed()).count();
-    match beyond {
-        0 => writeln!(out, "\nAll {} outputs are as expected.", held.len())?,
-        _ => writeln!(out, "\n{beyond} of {} outputs are not as expected.", held.len())?,
+    match (beyond, held.len()) {
+        (0, 1) => writeln!(out, "\nThe output is as expected.")?,
+        (0, all) => writeln!(out, "\nAll {all} outputs are as expected.")?,
+        (_, 1) => writeln!(out, "\nThe output is not as expected.")?,
+        (_, all) => writeln!(out, "\n{beyond} of {all} outputs are not as expected.")?,
     }
     Ok(())
+}
+
+/// A bound as it is typed.
+fn bound(value: f64) -> String {
+    if value == 0.0 { "0".into() } else { format!("{value:e}") }
 }
 
 impl Held {
@@ -98,6 +142,8 @@ impl Held {
             "source": self.source,
             "worst_absolute": c.worst_absolute,
             "worst_relative": c.worst_relative,
+            "rtol": c.tolerance.rtol,
+            "atol": c.tolerance.atol,
             "beyond": c.beyond,
             "mismatch": c.mismatch,
             "passed": c.passed(),

@@ -6,7 +6,7 @@ use macula::{KernelCheck, VerifyReport};
 
 use super::Subject;
 use crate::failure::Failure;
-use crate::terminal;
+use crate::terminal::{self, Column, fitted_and_told};
 
 /// Fails where no node can be computed by a kernel of this name.
 pub fn check_name(subject: &Subject<'_>, kernel: &str) -> Result<(), Failure> {
@@ -34,11 +34,21 @@ pub fn print(out: &mut dyn Write, report: &VerifyReport, top: usize) -> Result<(
     let beyond = worst.iter().filter(|check| !check.passed()).count();
     // Whatever is wrong is told, however much it is.
     worst.truncate(top.max(beyond));
-    let header = ["node", "op", "kernel", "abs. error", "rel. error", "of tolerance", "runs", "beyond"];
+    // Why a kernel did not run is told in the last column.
+    let columns = [
+        Column::new("node", false, Some(10), None),
+        Column::new("op", false, Some(9), Some(0)),
+        Column::new("kernel", false, Some(14), None),
+        Column::new("abs. error", true, None, Some(2)),
+        Column::new("rel. error", true, None, Some(1)),
+        Column::new("of tolerance", true, None, Some(4)),
+        Column::new("runs", false, None, Some(3)),
+        Column::new("beyond", false, Some(12), None),
+    ];
     writeln!(
         out,
         "\nEvery kernel that can serve each node, the worst first:\n{}",
-        terminal::table(&header, worst.into_iter().map(row), &[3, 4, 5])
+        fitted_and_told(&columns, &worst.into_iter().map(row).collect::<Vec<_>>(), terminal::width())
     )?;
     let nodes = report.kernels.chunk_by(|a, b| a.node == b.node).count();
     let total = report.kernels.len();

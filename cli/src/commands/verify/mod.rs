@@ -21,7 +21,7 @@ use crate::inputs::{self, DimArgs};
 use crate::model::{DeviceArgs, EMBEDDED_PICTURE, Model, device_name};
 use crate::preprocess::{Preprocess, PreprocessArgs, Preset};
 use crate::{images, pictures};
-use expect::Stored;
+use expect::{Bounds, Held, Stored};
 
 /// Check every node of a network on a device against the CPU reference
 ///
@@ -48,8 +48,10 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "0", value_parser = inputs::parse_seed)]
     random: Option<u64>,
     /// What another runtime computed for an output, a .npy or .pb file; may be repeated; NAME may be left out where there is one output
-    #[arg(long, value_name = "NAME=FILE", conflicts_with = "bisect")]
+    #[arg(long, value_name = "NAME=FILE")]
     expect: Vec<String>,
+    #[command(flatten)]
+    bounds: Bounds,
     /// Search for the first wrong node by halves, held against the CPU device: much quicker on large networks, but an error that does not
     /// reach the outputs is not seen
     #[arg(long)]
@@ -107,6 +109,11 @@ fn check(args: &VerifyArgs, out: &mut dyn Write) -> Result<bool, Failure> {
     if args.bisect && every_kernel {
         return Err(Failure::usage("--bisect searches with one kernel a node; leave --kernel all out, or name one"));
     }
+    if args.bounds.is_given() && args.expect.is_empty() && !args.f16 {
+        return Err(Failure::usage(
+            "--rtol and --atol are bounds of outputs; give --expect or --f16, for nodes have the bounds of their operators",
+        ));
+    }
     let mut model = Model::load(args.model.as_ref())?;
     let mut stored = expect::read(&model.graph, &args.expect)?;
     let given = given(args, &model)?;
@@ -128,12 +135,11 @@ fn check(args: &VerifyArgs, out: &mut dyn Write) -> Result<bool, Failure> {
         tell_of_missing_f16(&subject)?;
     }
     if args.bisect {
-        return bisect::run(&subject, args.json, out);
+        return bisect::run(&subject, || held(&subject, &stored, args.bounds), args.json, out);
     }
     let views = subject.views();
     let report = if every_kernel { subject.session.verify_kernels(&views)? } else { subject.session.verify(&views)? };
-    let outputs = if stored.is_empty() { None } else { Some(subject.session.run(&views)?) };
-    let held = outputs.map_or(vec![], |outputs| expect::compare(&outputs, &stored));
+    let held = held(&subject, &stored, args.bounds)?;
     let heatmap = match (&args.heatmap, &report.worst_values) {
         (Some(file), Some(worst)) => {
             let check = &report.nodes[worst.check];
@@ -162,6 +168,14 @@ fn check(args: &VerifyArgs, out: &mut dyn Write) -> Result<bool, Failure> {
         }
     }
     Ok(report.passed() && held.iter().all(|held| held.comparison.passed()))
+}
+
+/// The outputs held against what is stored of them.
+fn held(subject: &Subject<'_>, stored: &[Stored], bounds: Bounds) -> Result<Vec<Held>, Failure> {
+    if stored.is_empty() {
+        return Ok(vec![]);
+    }
+    Ok(expect::compare(&subject.session.run(&subject.views())?, stored, bounds))
 }
 
 fn compile(args: &VerifyArgs, device: &Device, graph: Graph) -> Result<Session, Failure> {

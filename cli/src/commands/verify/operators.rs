@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use macula::{NodeCheck, VerifyReport};
 use serde_json::{Value, json};
 
-use crate::terminal;
+use crate::terminal::{self, Column, fitted_and_told};
 
 /// The exponent of the first column of a histogram, which also counts what is smaller; the last counts 1 and more.
 const LEAST: i32 = -9;
@@ -63,8 +63,8 @@ fn families(report: &VerifyReport) -> Vec<Family<'_>> {
     families
 }
 
-/// A row for each operator.
-pub fn table(report: &VerifyReport) -> String {
+/// A row for each operator, in a table of at most `width` characters.
+pub fn table(report: &VerifyReport, width: Option<usize>) -> String {
     let row = |family: Family<'_>| {
         vec![
             family.op.to_owned(),
@@ -76,8 +76,16 @@ pub fn table(report: &VerifyReport) -> String {
             spark(&family.histogram()),
         ]
     };
-    let header = ["op", "outputs", "exact", "beyond", "worst", "median", "10⁻⁹ … 1"];
-    terminal::table(&header, families(report).into_iter().map(row), &[1, 2, 3, 4, 5])
+    let columns = [
+        Column::new("op", false, Some(9), None),
+        Column::new("outputs", true, None, Some(1)),
+        Column::new("exact", true, None, Some(0)),
+        Column::new("beyond", true, None, None),
+        Column::new("worst", true, None, None),
+        Column::new("median", true, None, Some(2)),
+        Column::new("10⁻⁹ … 1", false, None, Some(3)),
+    ];
+    fitted_and_told(&columns, &families(report).into_iter().map(row).collect::<Vec<_>>(), width)
 }
 
 /// For programs.
