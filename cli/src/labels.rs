@@ -3,6 +3,10 @@
 use std::path::Path;
 
 use crate::failure::Failure;
+use crate::files;
+
+/// Larger files are not names of classes.
+const MAX_FILE_BYTES: u64 = 64 << 20;
 
 /// The classes of the embedded network.
 pub const CIFAR10: [&str; 10] = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
@@ -95,7 +99,7 @@ pub const COCO: [&str; 80] = [
 ///
 /// Where every line starts with a WordNet id, as in `n02123045 tabby, tabby cat`, the ids are left out.
 pub fn load(path: &Path) -> Result<Vec<String>, Failure> {
-    let bytes = std::fs::read(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
+    let bytes = files::read(path, MAX_FILE_BYTES).map_err(|why| Failure::failed(format!("{}: {why}", path.display())))?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Failure::failed(format!("{}: not a text file in UTF-8; labels are one a line", path.display())))?;
     Ok(parse(&text))

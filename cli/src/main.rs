@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     let target = env_logger::Target::Pipe(Box::new(terminal::StandardError));
     logger.target(target).write_style(env_logger::WriteStyle::Always).format_timestamp(None).init();
     // Colours reach a terminal only, and not with NO_COLOR.
-    let mut out = anstream::stdout().lock();
+    let mut out = terminal::Printable(anstream::stdout().lock());
     let done = match &cli.command {
         Command::Classify(args) => classify::classify(args, &mut out),
         Command::Detect(args) => detect::detect(args, &mut out),

@@ -1,6 +1,7 @@
 //! NumPy's `.npy` files. Source: NEP 1, "A Simple File Format for NumPy Arrays", versions 1.0 to 3.0.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use half::f16;
@@ -14,10 +15,13 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 /// No header of an array that a network takes is longer.
 const MAX_HEADER: usize = 4096;
 
+/// Larger arrays fit no network.
+const MAX_BYTES: usize = 8 << 30;
+
 /// The tensor in a file.
 pub fn read(path: &Path) -> Result<Tensor, Failure> {
-    let bytes = fs::read(path).map_err(|e| Failure::failed(format!("{}: {e}", path.display())))?;
-    decode(&bytes).map_err(|message| Failure::failed(format!("{}: {message}", path.display())))
+    let tensor = File::open(path).map_err(|e| e.to_string()).and_then(decode);
+    tensor.map_err(|message| Failure::failed(format!("{}: {message}", path.display())))
 }
 
 /// Writes a tensor, whole or not at all.
@@ -63,23 +67,41 @@ fn encode(tensor: &Tensor) -> Vec<u8> {
     [MAGIC, &[1, 0], &length, header.as_bytes(), tensor.bytes()].concat()
 }
 
-fn decode(bytes: &[u8]) -> Result<Tensor, String> {
-    let cut = || "the file ends within its header".to_owned();
-    let rest = bytes.strip_prefix(MAGIC).ok_or("not a .npy file (write one with numpy.save)")?;
-    let (version, rest) = rest.split_at_checked(2).ok_or_else(cut)?;
-    let wide = match version[0] {
+/// Reads no further than the header says, so that neither a pipe nor a device is read for ever.
+fn decode(mut file: impl Read) -> Result<Tensor, String> {
+    let mut start = vec![];
+    file.by_ref().take(MAGIC.len() as u64 + 2).read_to_end(&mut start).map_err(|e| e.to_string())?;
+    let [version, _minor] = start.strip_prefix(MAGIC).ok_or("not a .npy file (write one with numpy.save)")? else {
+        return Err(CUT.into());
+    };
+    let wide = match *version {
         1 => false,
         2 | 3 => true,
         other => return Err(format!("version {other} of .npy is not known")),
     };
-    let (length, rest) = rest.split_at_checked(if wide { 4 } else { 2 }).ok_or_else(cut)?;
-    let length = length.iter().rev().fold(0usize, |n, &byte| n << 8 | usize::from(byte));
+    let mut length = [0; 4];
+    exactly(&mut file, &mut length[..if wide { 4 } else { 2 }])?;
+    let length = u32::from_le_bytes(length) as usize;
     if length > MAX_HEADER {
         return Err(format!("its header of {length} bytes is longer than the limit of {MAX_HEADER}"));
     }
-    let (header, data) = rest.split_at_checked(length).ok_or_else(cut)?;
-    let header = Header::parse(std::str::from_utf8(header).map_err(|_| "its header is not text")?)?;
-    header.tensor(data)
+    let mut header = vec![0; length];
+    exactly(&mut file, &mut header)?;
+    let header = Header::parse(std::str::from_utf8(&header).map_err(|_| "its header is not text")?)?;
+    let dtype = header.dtype()?;
+    let expected = header.shape.iter().try_fold(dtype.size(), |n, &extent| n.checked_mul(extent));
+    let expected = expected
+        .filter(|bytes| *bytes <= MAX_BYTES)
+        .ok_or_else(|| format!("its shape {:?} of {dtype} takes more than the limit of {} GiB", header.shape, MAX_BYTES >> 30))?;
+    let mut data = vec![];
+    file.take(expected as u64 + 1).read_to_end(&mut data).map_err(|e| e.to_string())?;
+    header.tensor(dtype, &data)
+}
+
+const CUT: &str = "the file ends within its header";
+
+fn exactly(file: &mut impl Read, bytes: &mut [u8]) -> Result<(), String> {
+    file.read_exact(bytes).map_err(|e| if e.kind() == io::ErrorKind::UnexpectedEof { CUT.into() } else { e.to_string() })
 }
 
 /// The dictionary at the start of a file.
@@ -118,16 +140,27 @@ impl Header {
         }
     }
 
-    fn tensor(&self, data: &[u8]) -> Result<Tensor, String> {
-        let (order, kind) = match self.descr.split_at_checked(1) {
-            Some((order @ ("<" | ">" | "|" | "="), kind)) => (order, kind),
-            _ => return Err(self.unknown_type()),
-        };
-        let dtype = *DType::ALL.iter().find(|&&d| descr(d) == Ok(kind)).ok_or_else(|| self.unknown_type())?;
+    /// The byte order and the kind of the numbers.
+    fn kind(&self) -> Result<(&str, &str), String> {
+        match self.descr.split_at_checked(1) {
+            Some(kind @ ("<" | ">" | "|" | "=", _)) => Ok(kind),
+            _ => Err(self.unknown_type()),
+        }
+    }
+
+    fn dtype(&self) -> Result<DType, String> {
+        let (_, kind) = self.kind()?;
+        DType::ALL.iter().copied().find(|&d| descr(d) == Ok(kind)).ok_or_else(|| self.unknown_type())
+    }
+
+    fn tensor(&self, dtype: DType, data: &[u8]) -> Result<Tensor, String> {
+        let (order, _) = self.kind()?;
         let big = order == ">" || (order == "=" && cfg!(target_endian = "big"));
         let expected = self.shape.iter().try_fold(dtype.size(), |n, &extent| n.checked_mul(extent));
         if expected != Some(data.len()) {
-            return Err(format!("its shape {:?} of {dtype} does not fit the {} bytes of data in it", self.shape, data.len()));
+            let more = if expected.is_some_and(|bytes| bytes < data.len()) { "more than " } else { "" };
+            let count = data.len() - usize::from(!more.is_empty());
+            return Err(format!("its shape {:?} of {dtype} does not fit the {more}{count} bytes of data in it", self.shape));
         }
         match dtype {
             DType::F16 => self.values(data, big, f16::from_le_bytes),
@@ -213,14 +246,14 @@ mod tests {
         let values: Vec<f64> = (0..6).map(|i| f64::from(i) * 3.0).collect();
         for &dtype in DType::ALL {
             let tensor = Tensor::from_f64(dtype, [2, 3], values.clone()).unwrap();
-            assert_eq!(decode(&encode(&tensor)).unwrap(), tensor);
+            assert_eq!(decode(&encode(&tensor)[..]).unwrap(), tensor);
         }
         for shape in [vec![], vec![1], vec![1, 1, 1]] {
             let tensor = Tensor::new(shape, vec![7i64]).unwrap();
-            assert_eq!(decode(&encode(&tensor)).unwrap(), tensor);
+            assert_eq!(decode(&encode(&tensor)[..]).unwrap(), tensor);
         }
         let empty = Tensor::new([0, 3], Vec::<f32>::new()).unwrap();
-        assert_eq!(decode(&encode(&empty)).unwrap(), empty);
+        assert_eq!(decode(&encode(&empty)[..]).unwrap(), empty);
     }
 
     #[test]
@@ -235,7 +268,7 @@ mod tests {
     #[test]
     fn columns_first_and_big_endian_are_turned() {
         let header = "{'descr': '>i2', 'fortran_order': True, 'shape': (2, 3), }\n";
-        let tensor = decode(&file(header, &[0, 1, 0, 4, 0, 2, 0, 5, 0, 3, 1, 6])).unwrap();
+        let tensor = decode(&file(header, &[0, 1, 0, 4, 0, 2, 0, 5, 0, 3, 1, 6])[..]).unwrap();
         assert_eq!(tensor.data::<i16>().unwrap(), [1, 2, 3, 4, 5, 262]);
     }
 
@@ -251,6 +284,17 @@ mod tests {
         assert!(error(&file("{'descr': '<c8', 'fortran_order': False, 'shape': (1,)}", &[0; 8])).contains("'<c8'"));
         assert!(error(&file("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", &[0; 4])).contains("plain number"));
         let huge = "{'descr': '<f4', 'fortran_order': False, 'shape': (4294967296, 4294967296)}";
-        assert!(error(&file(huge, &[0; 8])).contains("does not fit"));
+        assert!(error(&file(huge, &[0; 8])).contains("limit of 8 GiB"));
+        assert!(error(b"\x93NUMPY").contains("ends within"));
+        assert!(error(b"").contains("not a .npy file"));
+    }
+
+    #[test]
+    fn what_never_ends_is_read_no_further_than_its_header_says() {
+        let header = file("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", &[]);
+        let endless = || header.as_slice().chain(io::repeat(7));
+        assert!(decode(endless()).unwrap_err().contains("more than 8 bytes"));
+        assert_eq!(decode(endless().take(header.len() as u64 + 8)).unwrap().shape().dims(), [2]);
+        assert!(decode(io::repeat(0)).unwrap_err().contains("not a .npy file"));
     }
 }

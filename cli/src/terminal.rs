@@ -1,5 +1,6 @@
 //! What people see: bars, tables, and numbers with units.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::sync::LazyLock;
@@ -220,12 +221,13 @@ pub fn without_bars<T>(print: impl FnOnce() -> T) -> T {
     printed
 }
 
-/// The standard error, where a bar makes room for what is written; colours reach a terminal only.
+/// The standard error, where a bar makes room for what is written; colours reach a terminal only, and nothing else that commands one.
 pub struct StandardError;
 
 impl Write for StandardError {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        without_bars(|| anstream::stderr().write(bytes))
+        without_bars(|| anstream::stderr().write_all(&printable(bytes)))?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -233,9 +235,70 @@ impl Write for StandardError {
     }
 }
 
+/// A writer that passes text, line ends and colours on. Other control characters are written out, as JSON writes them: names in files and of
+/// files are anybody's, and could command the terminal.
+pub struct Printable<W>(pub W);
+
+impl<W: Write> Write for Printable<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write_all(&printable(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Bytes without control characters but line ends, tabs and colours. Source: ECMA-48, 5.2 to 5.4 and 8.3.117 (SGR).
+fn printable(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let plain = |byte: &u8| matches!(byte, b'\n' | b'\t' | b' '..=b'~' | 0x80..) && *byte != 0xc2;
+    if bytes.iter().all(plain) {
+        return bytes.into();
+    }
+    let (mut printed, mut rest) = (Vec::with_capacity(bytes.len() + 16), bytes);
+    while let [first, after @ ..] = rest {
+        let colour = rest.strip_prefix(b"\x1b[").and_then(|codes| {
+            let length = codes.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b';' | b':')).count();
+            (codes.get(length) == Some(&b'm')).then_some(length + 3)
+        });
+        // The second half of the controls is two bytes in UTF-8.
+        let (control, length) = match (first, after.first()) {
+            (0xc2, Some(second @ 0x80..=0x9f)) => (Some(second), 2),
+            (b'\n' | b'\t', _) => (None, 1),
+            (0..b' ' | 0x7f, _) => (Some(first), 1),
+            _ => (None, 1),
+        };
+        let length = colour.unwrap_or(length);
+        match control.filter(|_| colour.is_none()) {
+            Some(control) => printed.extend(format!("\\u{control:04x}").into_bytes()),
+            None => printed.extend_from_slice(&rest[..length]),
+        }
+        rest = &rest[length..];
+    }
+    printed.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_do_not_command_the_terminal() {
+        let print = |text: &str| String::from_utf8(printable(text.as_bytes()).into_owned()).unwrap();
+        for plain in ["", "größer 日本 █▏ ±µ°\u{a0}\u{85a}", "a\tb\n", "\u{1b}[1m\u{1b}[38;5;9mred\u{1b}[0m"] {
+            assert_eq!(print(plain), plain);
+        }
+        assert_eq!(print("a\u{1b}]0;title\u{7}b"), "a\\u001b]0;title\\u0007b");
+        assert_eq!(print("\u{1b}[2J\u{1b}[1\u{1b}[1;m\u{1b}"), "\\u001b[2J\\u001b[1\u{1b}[1;m\\u001b");
+        assert_eq!(print("\r\u{8}\u{7f}\u{9b}2J\u{84}\0é"), "\\u000d\\u0008\\u007f\\u009b2J\\u0084\\u0000é");
+        // In JSON the same text comes out, whether written as it is or escaped.
+        let json = print(&serde_json::to_string("\u{1b}\u{7f}\u{9b}\"\\ é").unwrap());
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), "\u{1b}\u{7f}\u{9b}\"\\ é");
+        let mut written = vec![];
+        Printable(&mut written).write_all(b"a\x1bc").unwrap();
+        assert_eq!(written, b"a\\u001bc");
+    }
 
     #[test]
     fn what_is_printed_without_bars_may_print_without_bars() {

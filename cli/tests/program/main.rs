@@ -1,5 +1,7 @@
 //! The built program, run as people and scripts run it.
 
+#[cfg(unix)]
+mod abuse;
 mod bad_input;
 mod bench;
 mod classify;

@@ -23,7 +23,8 @@ use job::{Job, Source};
 /// Say what is in pictures
 ///
 /// Without arguments, the embedded network classifies the embedded picture: nothing else is needed. Pictures may be BMP, GIF, JPEG, PNG,
-/// PNM, TIFF or WebP in any colour format; they are turned as their EXIF says, and transparency goes over white.
+/// PNM, TIFF or WebP in any colour format, up to 178 megapixels; they are turned as their EXIF says, transparency goes over white, and of
+/// an animation the first frame counts.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   macula classify
