@@ -4,6 +4,7 @@
 
 use super::{Heat, Method, Subject};
 use crate::failure::Failure;
+use crate::resample::{Filter, resize};
 
 /// How many squares side by side make the picture's shorter side; they move by half of one.
 const SQUARES: usize = 4;
@@ -36,12 +37,20 @@ pub fn heat(subject: &Subject<'_>, prepared: &[f32], class: Option<usize>) -> Re
         }
     }
     sum.iter_mut().zip(&count).for_each(|(sum, count)| *sum /= count.max(1.0));
-    Ok(Heat::new(Method::Occlusion, class, probabilities, sum, subject.size))
+    // A place for each step of the squares: finer edges would be theirs, not what the network sees.
+    let step = (side(subject.size) / 2).max(1);
+    let cells = subject.size.map(|extent| extent.div_ceil(step));
+    Ok(Heat::new(Method::Occlusion, class, probabilities, resize(&sum, subject.size, cells, Filter::Area), cells))
+}
+
+/// Pixels of a square's side.
+fn side(size: [usize; 2]) -> usize {
+    size[0].min(size[1]).div_ceil(SQUARES)
 }
 
 /// `[[top, bottom], [left, right]]` of squares that cover the whole picture, moved by half a side.
 fn squares([height, width]: [usize; 2]) -> Vec<[[usize; 2]; 2]> {
-    let side = height.min(width).div_ceil(SQUARES);
+    let side = side([height, width]);
     let along = |extent: usize| -> Vec<[usize; 2]> {
         let last = extent - side;
         let starts = (0..last).step_by((side / 2).max(1)).chain([last]);
