@@ -208,7 +208,9 @@ fn names_reach_the_terminal_as_text() {
     let scratch = Scratch::new();
     let folder = scratch.path("");
     let names = ["\u{1b}]0;title\u{7}.png", "\u{9b}2J.png"];
-    names.map(|name| std::fs::copy(chelsea(), scratch.path(name)).unwrap());
+    for name in names {
+        std::fs::copy(chelsea(), scratch.path(name)).unwrap();
+    }
     // Not UTF-8, and not a picture.
     let broken = Path::new(&folder).join(OsStr::from_bytes(b"\x1bc\xff.png"));
     std::fs::write(broken, "x").unwrap();
