@@ -194,7 +194,7 @@ mod tests {
             let file = File::create(folder.0.join(name)).unwrap();
             file.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
         };
-        [".macula-7-0.part", "film.part", ".macula-notes"].map(old);
+        [".macula-7-0.part", "film.part", ".macula-notes"].into_iter().for_each(old);
         // A program that died had the number of this one.
         let own = format!(".macula-{}-0.part", std::process::id());
         fs::write(folder.0.join(&own), "half").unwrap();

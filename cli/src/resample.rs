@@ -176,6 +176,19 @@ mod tests {
     }
 
     #[test]
+    fn long_lines_of_pixels_are_averaged_along_their_length() {
+        let values: Vec<u8> = (0..10_000).map(|at| (at / 2500 * 60) as u8).collect();
+        for (width, height) in [(1, 10_000), (10_000, 1)] {
+            let p = picture(width, height, &values);
+            let out = resample(&p, whole(&p), [4, 4], Filter::Area);
+            for (at, value) in out[..16].iter().enumerate() {
+                let part = if height > width { at / 4 } else { at % 4 };
+                assert!((value - part as f32 * 60.0).abs() < 0.01, "{width}×{height}: {out:?}");
+            }
+        }
+    }
+
+    #[test]
     fn planes_are_resized_along_both_axes() {
         let plane = [0., 10., 20., 100., 110., 120.];
         assert_eq!(resize(&plane, [2, 3], [2, 3], Filter::Triangle), plane);

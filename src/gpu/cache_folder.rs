@@ -91,18 +91,27 @@ impl CacheFile {
         }
         let folder = self.path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        static WRITES: AtomicU32 = AtomicU32::new(0);
-        let unique = format!("{}-{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
-        let temporary = self.path.with_extension(unique);
-        let written = File::create_new(&temporary)
-            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-            .and_then(|()| fs::rename(&temporary, &self.path));
+        let (mut file, temporary) = self.create_temporary()?;
+        let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&temporary, &self.path));
         if written.is_err() {
             // The first error is the one to report.
             let _ = fs::remove_file(&temporary);
         }
         written?;
         self.tidy(folder)
+    }
+
+    /// A new file beside this one. A program that died may have had the number of this one, and in containers all have the same.
+    fn create_temporary(&self) -> io::Result<(File, PathBuf)> {
+        static WRITES: AtomicU32 = AtomicU32::new(0);
+        loop {
+            let unique = format!("{}-{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
+            let temporary = self.path.with_extension(unique);
+            match File::create_new(&temporary) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => return created.map(|file| (file, temporary)),
+            }
+        }
     }
 
     /// Removes the oldest files of this kind beyond [`MAX_FILES`], and what programs that died have left.
@@ -209,6 +218,19 @@ pub(crate) mod tests {
             }
         });
         assert_eq!(folder.files(), std::slice::from_ref(&file.path), "no temporary file is left");
+    }
+
+    #[test]
+    fn what_a_program_of_the_same_number_left_is_not_in_the_way() {
+        let folder = Folder::new("same-number");
+        let file = file(&folder, "driver 1", "kind");
+        fs::create_dir_all(&folder.0).unwrap();
+        // As many as tests beside this one may take numbers of meanwhile.
+        let left: Vec<_> = (0..500).map(|n| file.path.with_extension(format!("{}-{n}.tmp", std::process::id()))).collect();
+        left.iter().for_each(|path| fs::write(path, "half").unwrap());
+        file.replace(b"bytes").unwrap();
+        assert_eq!(file.read().unwrap(), b"bytes");
+        assert!(left.iter().all(|path| path.exists()), "another program may be writing them");
     }
 
     #[test]
