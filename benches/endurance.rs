@@ -57,7 +57,7 @@ impl Network {
         let inputs = [(self.input.as_str(), image.view())];
         let (way, outputs) = match (random >> 8) % 16 {
             0 => ("compiled anew", vec![self.session.device().compile(onnx::load(&self.model)?)?.run(&inputs)?]),
-            1..4 => ("queued", self.session.run_all((0..3).map(|_| [(&self.input, image.clone())]), 2).collect::<Result<_, _>>()?),
+            1..4 => ("queued", self.session.run_all((0..3).map(|_| [(self.input.as_str(), image.clone())]), 2).collect::<Result<_, _>>()?),
             4..8 => ("awaited", vec![pollster::block_on(self.session.run_async(&inputs))?]),
             _ => ("run", vec![self.session.run(&inputs)?]),
         };

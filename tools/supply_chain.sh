@@ -9,11 +9,11 @@ if [ "$("$deny" --version 2>/dev/null)" != "cargo-deny $version" ]; then
     echo "tools/supply_chain.sh: compiling cargo-deny $version"
     cargo install --quiet --locked --debug --force --root target/tools "cargo-deny@$version"
 fi
-"$deny" --locked check bans licenses sources
+"$deny" --locked --workspace check bans licenses sources
 # The list of vulnerabilities lies in a git repository, which not every network reaches.
 advisories=$(mktemp)
 trap 'rm -f "$advisories"' EXIT
-if ! "$deny" --locked check advisories 2>&1 | tee "$advisories"; then
+if ! "$deny" --locked --workspace check advisories 2>&1 | tee "$advisories"; then
     grep -q "failed to fetch advisory database" "$advisories" || exit 1
     echo "tools/supply_chain.sh: advisories NOT CHECKED: their list cannot be fetched from here"
 fi
