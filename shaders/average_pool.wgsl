@@ -41,9 +41,11 @@ fn main(
     var sum = Accumulator(0.0);
     var inside = 0u;
     var padded = 0u;
-    for (var d = 0u; d < params.kernel.x; d += 1u) {
+    // Never so: what ends at a uniform's value alone is compiled anew by some drivers, see the README.
+    let kernel = select(params.kernel.xyz, vec3<u32>(0u), workgroup.x == 0xffffffffu);
+    for (var d = 0u; d < kernel.x; d += 1u) {
         let at_d = start.x + d * params.dilation.x;
-        for (var h = 0u; h < params.kernel.y; h += 1u) {
+        for (var h = 0u; h < kernel.y; h += 1u) {
             let at_h = start.y + h * params.dilation.y;
             let row = ((p.map * extents.x + at_d) * extents.y + at_h) * extents.z;
             let row_inside = at_d < extents.x && at_h < extents.y;
@@ -51,7 +53,7 @@ fn main(
             // A sum a row: short sums keep rounding small under large kernels.
             var row_sum = Accumulator(0.0);
             var at_w = start.z;
-            for (var w = 0u; w < params.kernel.z; w += 1u) {
+            for (var w = 0u; w < kernel.z; w += 1u) {
                 if row_inside && at_w < extents.z {
                     row_sum += Accumulator(x[row + at_w]);
                     inside += 1u;

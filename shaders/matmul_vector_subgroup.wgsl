@@ -62,7 +62,7 @@ fn add_products(sum: ptr<function, array<Accumulator4, TILE_ROWS>>, values: Accu
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let row = workgroup.y * TILE_ROWS;
-    // Always so; a loop that ends at a uniform's value is compiled anew for it, at every dispatch, by Mesa before 23.
+    // Always so: what ends at a uniform's value alone is compiled anew by some drivers, see the README.
     let inner = select(0u, params.inner, row < params.rows);
     let a_inner = params.a_inner;
     let b_inner = params.b_inner;

@@ -76,7 +76,7 @@ fn what_a_killed_program_leaves_is_whole() {
         }
     }
     assert!(run(&["--input", &input], &out).status().unwrap().success());
-    assert!(outputs.iter().all(|name| same(name)));
+    assert!(outputs.iter().all(same));
 }
 
 #[test]
