@@ -25,13 +25,13 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<Element>;
 
 /// |x|^p by squaring, as exact as products; p is at least 1.
-fn power(x: f32) -> f32 {
+fn power(x: f32, p: u32) -> f32 {
     var square = abs(x);
-    if params.p == 1u {
+    if p == 1u {
         return square;
     }
     var result = 1.0;
-    var left = params.p;
+    var left = p;
     while left > 1u {
         if (left & 1u) == 1u {
             result *= square;
@@ -42,18 +42,18 @@ fn power(x: f32) -> f32 {
     return result * square;
 }
 
-fn root(sum: f32) -> f32 {
-    if params.p == 1u {
+fn root(sum: f32, p: u32) -> f32 {
+    if p == 1u {
         return sum;
     }
-    if params.p == 2u {
+    if p == 2u {
         return sqrt(sum);
     }
     // Neither zero, nor NaN, nor infinity has a logarithm to rely on; sum + sum equals sum for zero and infinity.
     if sum + sum == sum || sum != sum {
         return sum;
     }
-    return exp2(log2(sum) / f32(params.p));
+    return exp2(log2(sum) / f32(p));
 }
 
 @compute @workgroup_size(WORKGROUP_SIZE)
@@ -70,8 +70,10 @@ fn main(
     // Positions in the padding before the input wrap around, and so are beyond it.
     let start = p.o * params.stride.xyz - params.before.xyz;
     var sum = 0.0;
-    // Never so: what ends at a uniform's value alone is compiled anew by some drivers, see the README.
-    let kernel = select(params.kernel.xyz, vec3<u32>(0u), workgroup.x == 0xffffffffu);
+    // Never so: what a uniform's value alone decides is compiled anew by some drivers, see the README.
+    let never = workgroup.x == 0xffffffffu;
+    let kernel = select(params.kernel.xyz, vec3<u32>(0u), never);
+    let exponent = select(params.p, 0u, never);
     for (var d = 0u; d < kernel.x; d += 1u) {
         let at_d = start.x + d * params.dilation.x;
         for (var h = 0u; h < kernel.y; h += 1u) {
@@ -83,7 +85,7 @@ fn main(
                 var at_w = start.z;
                 for (var w = 0u; w < kernel.z; w += 1u) {
                     if at_w < extents.z {
-                        row_sum += power(f32(x[row + at_w]));
+                        row_sum += power(f32(x[row + at_w]), exponent);
                     }
                     at_w += params.dilation.z;
                 }
@@ -92,5 +94,5 @@ fn main(
         }
     }
     let i = ((p.map * params.output.x + p.o.x) * params.output.y + p.o.y) * params.output.z + p.o.z;
-    y[i] = Element(root(sum));
+    y[i] = Element(root(sum, exponent));
 }
