@@ -1,15 +1,16 @@
-//! Hours of mixed work in minutes: threads that run, await, queue and compile networks on the CPU device and on the GPU, every output held to
+//! Mixed work under load: threads that run, await, queue and compile networks on the CPU device and on the GPU, every output held to
 //! the first one bit by bit, the memory of the process watched.
 //!
 //! `cargo bench -p macula --bench endurance -- --minutes 10 --threads 8`; the GPU is `--device`, `MACULA_DEVICE`, or the best one, a software
-//! one included. The small networks of `tests/networks` and, where the test data lies (`MACULA_DATA`), real ones. Exit code 1 where an output
-//! differed, a run failed, or memory grew by more than 2 % after the first fifth of the time (read on Linux alone).
+//! one included. The small networks of `tests/networks` and, where the test data lies (`MACULA_DATA`), real ones. To warm up,
+//! all threads do the same at once, each of these with each network: no later moment needs much more memory. Exit code 1 where an output differed,
+//! a run failed, or memory grew by more than 2 % from the first tenth of the time after that to the last (read on Linux alone).
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use macula::{Device, Graph, Session, Tensor, onnx};
@@ -52,19 +53,39 @@ impl Network {
     }
 
     /// Computes in one of the ways there are, and compares.
-    fn work(&self, random: u64) -> Result<u64, Failure> {
-        let (image, expected) = &self.images[random as usize % self.images.len()];
+    fn work(&self, image: usize, way: Way) -> Result<u64, Failure> {
+        let (image, expected) = &self.images[image % self.images.len()];
         let inputs = [(self.input.as_str(), image.view())];
-        let (way, outputs) = match (random >> 8) % 16 {
-            0 => ("compiled anew", vec![self.session.device().compile(onnx::load(&self.model)?)?.run(&inputs)?]),
-            1..4 => ("queued", self.session.run_all((0..3).map(|_| [(self.input.as_str(), image.clone())]), 2).collect::<Result<_, _>>()?),
-            4..8 => ("awaited", vec![pollster::block_on(self.session.run_async(&inputs))?]),
-            _ => ("run", vec![self.session.run(&inputs)?]),
+        let outputs = match way {
+            Way::CompiledAnew => vec![self.session.device().compile(onnx::load(&self.model)?)?.run(&inputs)?],
+            Way::Queued => self.session.run_all((0..3).map(|_| [(self.input.as_str(), image.clone())]), 2).collect::<Result<_, _>>()?,
+            Way::Awaited => vec![pollster::block_on(self.session.run_async(&inputs))?],
+            Way::Run => vec![self.session.run(&inputs)?],
         };
         let runs = outputs.len() as u64;
         match outputs.into_iter().all(|outputs| outputs.into_tensors() == *expected) {
             true => Ok(runs),
-            false => Err(format!("{}, {way}: another output than at first", self.name).into()),
+            false => Err(format!("{}, {way:?}: another output than at first", self.name).into()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    CompiledAnew,
+    Queued,
+    Awaited,
+    Run,
+}
+
+impl Way {
+    /// One of sixteen times compiled, three queued, four awaited.
+    fn of(random: u64) -> Self {
+        match random % 16 {
+            0 => Self::CompiledAnew,
+            1..4 => Self::Queued,
+            4..8 => Self::Awaited,
+            _ => Self::Run,
         }
     }
 }
@@ -92,20 +113,38 @@ fn run() -> Result<bool, Failure> {
     let gpu = option("--device").cloned().or_else(|| std::env::var("MACULA_DEVICE").ok()).unwrap_or_else(|| "gpu".into());
     let networks = networks(&[Device::cpu(), Device::from_name(&gpu)?])?;
 
-    let (start, end) = (Instant::now(), Duration::from_secs_f64(minutes * 60.0));
     let (runs, failures) = (AtomicU64::new(0), Mutex::new(vec![]));
+    let work = |network: &Network, image: usize, way: Way| match network.work(image, way) {
+        Ok(count) => _ = runs.fetch_add(count, Ordering::Relaxed),
+        Err(failure) => failures.lock().unwrap_or_else(|e| e.into_inner()).push(failure.to_string()),
+    };
+    let together = Barrier::new(threads as usize);
+    let warming = Instant::now();
+    std::thread::scope(|scope| {
+        for thread in 0..threads as usize {
+            let (networks, together, work) = (&networks, &together, &work);
+            scope.spawn(move || {
+                for network in networks {
+                    for way in [Way::CompiledAnew, Way::Queued, Way::Awaited, Way::Run] {
+                        together.wait();
+                        work(network, thread, way);
+                    }
+                }
+            });
+        }
+    });
+    println!("warmed up in {:.0} s, {} runs", warming.elapsed().as_secs_f64(), runs.swap(0, Ordering::Relaxed));
+
+    let (start, end) = (Instant::now(), Duration::from_secs_f64(minutes * 60.0));
     let mut memory = vec![];
     std::thread::scope(|scope| {
         for thread in 1..=threads {
-            let (networks, runs, failures) = (&networks, &runs, &failures);
+            let (networks, work) = (&networks, &work);
             scope.spawn(move || {
                 let mut random = thread;
                 while start.elapsed() < end {
                     random = next(random);
-                    match networks[(random >> 32) as usize % networks.len()].work(random >> 8) {
-                        Ok(count) => _ = runs.fetch_add(count, Ordering::Relaxed),
-                        Err(failure) => failures.lock().unwrap_or_else(|e| e.into_inner()).push(failure.to_string()),
-                    }
+                    work(&networks[(random >> 32) as usize % networks.len()], (random >> 8) as usize, Way::of(random >> 16));
                 }
             });
         }
@@ -149,9 +188,9 @@ fn networks(devices: &[Device]) -> Result<Vec<Network>, Failure> {
     Ok(networks)
 }
 
-/// Whether memory has stayed as it was after the first fifth of the time; the medians of a tenth of it each.
+/// Whether memory has stayed as it was in the first tenth of the time, by medians.
 fn flat(memory: &[f64]) -> bool {
-    let (fifth, tenth) = (memory.len() / 5, memory.len() / 10);
+    let tenth = memory.len() / 10;
     if tenth == 0 {
         println!("memory: not known, on this system or after so short a time");
         return true;
@@ -161,7 +200,7 @@ fn flat(memory: &[f64]) -> bool {
         samples.sort_by(f64::total_cmp);
         samples[samples.len() / 2]
     };
-    let (warm, last) = (median(&memory[fifth..fifth + tenth]), median(&memory[memory.len() - tenth..]));
+    let (warm, last) = (median(&memory[..tenth]), median(&memory[memory.len() - tenth..]));
     let most = memory.iter().copied().fold(0.0, f64::max);
     println!("memory: {warm:.1} MiB after the warm-up, {last:.1} MiB at the end (× {:.3}), {most:.1} MiB at most", last / warm);
     last <= warm * MAX_GROWTH

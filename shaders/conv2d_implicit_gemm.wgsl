@@ -78,7 +78,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let plane = params.in_height * params.in_width;
     let volume = params.in_depth * plane;
     let window = params.kernel_height * params.kernel_width;
-    let taps = params.kernel_depth * window;
+    let taps = opaque(params.kernel_depth * window, workgroup);
+    let in_channels = opaque(params.in_channels, workgroup);
 
     // The input row and column of each pixel's first tap; in the padding they are huge, which is outside as well.
     var first_y: array<vec4<u32>, TILE_VECTORS>;
@@ -105,9 +106,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             inside[v] = (in_y < vec4<u32>(params.in_height)) & (in_x < vec4<u32>(params.in_width));
             source[v] = select(vec4<u32>(0u), in_y * params.in_width + in_x, inside[v]);
         }
-        var weight = (group * params.in_channels * taps + tap) * params.weight_vectors + row / 4u;
-        var offset = map * params.in_channels * volume + in_z * plane;
-        for (var c = 0u; c < params.in_channels; c++) {
+        var weight = (group * in_channels * taps + tap) * params.weight_vectors + row / 4u;
+        var offset = map * in_channels * volume + in_z * plane;
+        for (var c = 0u; c < in_channels; c++) {
             var pixels: array<Accumulator4, TILE_VECTORS>;
             for (var v = 0u; v < TILE_VECTORS; v++) {
                 let at = source[v] + offset;

@@ -57,7 +57,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var weight = group * params.in_channels * params.weight_vectors + row / 4u;
 
     var sum: TileRows;
-    for (var c = 0u; c < params.in_channels; c++) {
+    let in_channels = opaque(params.in_channels, workgroup);
+    for (var c = 0u; c < in_channels; c++) {
         var pixels: array<Accumulator4, TILE_VECTORS>;
         for (var v = 0u; v < TILE_VECTORS; v++) {
             pixels[v] = Accumulator4(x[source[v]]);

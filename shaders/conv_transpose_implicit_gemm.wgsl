@@ -84,7 +84,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let rows = (params.out_height - phase_y - 1u) / stride.y + 1u;
     let plane = params.in_height * params.in_width;
     let volume = params.in_depth * plane;
-    let taps = u32(params.kernel_depth * params.kernel_height * params.kernel_width);
+    let taps = opaque(u32(params.kernel_depth * params.kernel_height * params.kernel_width), workgroup);
+    let in_channels = opaque(params.in_channels, workgroup);
 
     // The row and the column of each pixel among those of its phase.
     var pixel_y: array<vec4<u32>, TILE_VECTORS>;
@@ -111,11 +112,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let in_y = pixel_y[v] + u32(start_y / params.stride_y);
             let in_x = pixel_x[v] + u32(start_x / params.stride_x);
             inside[v] = (in_y < vec4<u32>(params.in_height)) & (in_x < vec4<u32>(params.in_width));
-            source[v] = map * params.in_channels * volume + in_z * plane
+            source[v] = map * in_channels * volume + in_z * plane
                 + select(vec4<u32>(0u), in_y * params.in_width + in_x, inside[v]);
         }
-        var weight = (group * params.in_channels * taps + u32(tap)) * params.weight_vectors + row / 4u;
-        for (var c = 0u; c < params.in_channels; c++) {
+        var weight = (group * in_channels * taps + u32(tap)) * params.weight_vectors + row / 4u;
+        for (var c = 0u; c < in_channels; c++) {
             var pixels: array<Accumulator4, TILE_VECTORS>;
             for (var v = 0u; v < TILE_VECTORS; v++) {
                 let at = source[v];

@@ -70,10 +70,8 @@ fn main(
     // Positions in the padding before the input wrap around, and so are beyond it.
     let start = p.o * params.stride.xyz - params.before.xyz;
     var sum = 0.0;
-    // Never so: what a uniform's value alone decides is compiled anew by some drivers, see the README.
-    let never = workgroup.x == 0xffffffffu;
-    let kernel = select(params.kernel.xyz, vec3<u32>(0u), never);
-    let exponent = select(params.p, 0u, never);
+    let kernel = params.kernel.xyz * opaque(1u, workgroup);
+    let exponent = opaque(params.p, workgroup);
     for (var d = 0u; d < kernel.x; d += 1u) {
         let at_d = start.x + d * params.dilation.x;
         for (var h = 0u; h < kernel.y; h += 1u) {

@@ -73,7 +73,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
 
     var sum: TileRows;
-    for (var k = 0u; k < params.inner; k++) {
+    let inner = opaque(params.inner, workgroup);
+    for (var k = 0u; k < inner; k++) {
         var columns: array<Accumulator4, TILE_VECTORS>;
         for (var v = 0u; v < TILE_VECTORS; v++) {
             columns[v] = Accumulator4(b[right[v]]);

@@ -80,22 +80,23 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let b_start = batch_offset(workgroup.z, params.batch, params.b_batch);
 
     var sum: TileRows;
-    for (var first = 0u; first < params.inner + BLOCK_DEPTH; first += BLOCK_DEPTH) {
+    let inner = opaque(params.inner, workgroup);
+    for (var first = 0u; first < inner + BLOCK_DEPTH; first += BLOCK_DEPTH) {
         // Steps from `first` on are on their way while those before it are multiplied. The condition, never false but in the last turn,
         // keeps Mesa's compiler from moving the loads behind the loop, where their values are needed.
         var a_next: array<Element4, A_LOADS>;
         var b_next: array<Element4, B_LOADS>;
-        if first < params.inner {
+        if first < inner {
             for (var i = 0u; i < A_LOADS; i++) {
                 let from_tile = brought(local, i, ROW_VECTORS, A_INNER == 1u);
                 let rows = min(first_row + from_tile.y + quarters * ROW_VECTORS, vec4<u32>(params.rows - 1u));
-                let at = a_start + min(first + from_tile.x, params.inner - 1u) * params.a_inner + rows * params.a_row;
+                let at = a_start + min(first + from_tile.x, inner - 1u) * params.a_inner + rows * params.a_row;
                 a_next[i] = Element4(a[at.x], a[at.y], a[at.z], a[at.w]);
             }
             for (var i = 0u; i < B_LOADS; i++) {
                 let from_tile = brought(local, i, COLUMN_VECTORS, B_INNER == 1u);
                 let columns = min(first_column + from_tile.y + quarters * COLUMN_VECTORS, vec4<u32>(params.columns - 1u));
-                let at = b_start + min(first + from_tile.x, params.inner - 1u) * params.b_inner + columns * params.b_column;
+                let at = b_start + min(first + from_tile.x, inner - 1u) * params.b_inner + columns * params.b_column;
                 b_next[i] = Element4(b[at.x], b[at.y], b[at.z], b[at.w]);
             }
         }
@@ -121,13 +122,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         for (var i = 0u; i < A_LOADS; i++) {
             let at = brought(local, i, ROW_VECTORS, A_INNER == 1u);
             if at.x < BLOCK_DEPTH && at.y < ROW_VECTORS {
-                a_tile[slot(at, ROW_VECTORS, A_INNER == 1u)] = select(Accumulator4(), Accumulator4(a_next[i]), first + at.x < params.inner);
+                a_tile[slot(at, ROW_VECTORS, A_INNER == 1u)] = select(Accumulator4(), Accumulator4(a_next[i]), first + at.x < inner);
             }
         }
         for (var i = 0u; i < B_LOADS; i++) {
             let at = brought(local, i, COLUMN_VECTORS, B_INNER == 1u);
             if at.x < BLOCK_DEPTH && at.y < COLUMN_VECTORS {
-                b_tile[slot(at, COLUMN_VECTORS, B_INNER == 1u)] = select(Accumulator4(), Accumulator4(b_next[i]), first + at.x < params.inner);
+                b_tile[slot(at, COLUMN_VECTORS, B_INNER == 1u)] = select(Accumulator4(), Accumulator4(b_next[i]), first + at.x < inner);
             }
         }
         workgroupBarrier();

@@ -46,6 +46,7 @@ var<workgroup> partial: array<Accumulator4, COLUMNS * SLICES>;
 @compute @workgroup_size(COLUMNS, SLICES)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
     let row = workgroup.y * TILE_ROWS;
+    let inner = opaque(params.inner, workgroup);
     let vector = workgroup.x * COLUMNS + local.x;
     let own = local.y * COLUMNS + local.x;
     let right = batch_offset(workgroup.z, params.batch, params.b_batch) + min(vector, (params.columns + 3u) / 4u - 1u);
@@ -55,7 +56,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
 
     var sum: array<Accumulator4, TILE_ROWS>;
-    for (var k = local.y; k < params.inner; k += SLICES) {
+    for (var k = local.y; k < inner; k += SLICES) {
         let columns = Accumulator4(b[right + k * params.b_inner]);
         for (var r = 0u; r < TILE_ROWS; r++) {
             sum[r] += Accumulator(a[left[r] + k * params.a_inner]) * columns;

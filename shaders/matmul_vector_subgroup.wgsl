@@ -62,8 +62,7 @@ fn add_products(sum: ptr<function, array<Accumulator4, TILE_ROWS>>, values: Accu
 @compute @workgroup_size(SUBGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let row = workgroup.y * TILE_ROWS;
-    // Always so: what ends at a uniform's value alone is compiled anew by some drivers, see the README.
-    let inner = select(0u, params.inner, row < params.rows);
+    let inner = opaque(params.inner, workgroup);
     let a_inner = params.a_inner;
     let b_inner = params.b_inner;
     let own = local / TILE_ROWS * 4u + vec4<u32>(0u, 1u, 2u, 3u);

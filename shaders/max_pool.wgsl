@@ -40,8 +40,7 @@ fn main(
     let start = p.o * params.stride.xyz - params.before.xyz;
     var best = Element(params.lowest);
     var found = false;
-    // Never so: what ends at a uniform's value alone is compiled anew by some drivers, see the README.
-    let kernel = select(params.kernel.xyz, vec3<u32>(0u), workgroup.x == 0xffffffffu);
+    let kernel = params.kernel.xyz * opaque(1u, workgroup);
     for (var d = 0u; d < kernel.x; d += 1u) {
         let at_d = start.x + d * params.dilation.x;
         for (var h = 0u; h < kernel.y; h += 1u) {

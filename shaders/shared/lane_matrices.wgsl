@@ -49,8 +49,7 @@ fn shifted_columns(start: u32, step: u32, first: u32, local: u32) -> Pixels {
 
 /// The sums of a tile: `tile` is its number along rows, columns and batch.
 fn product(tile: vec3<u32>, local: u32) -> Tile {
-    // Always so: what ends at a uniform's value alone is compiled anew by some drivers, see the README.
-    let inner = select(0u, params.inner, tile.x * TILE_ROWS < params.rows);
+    let inner = opaque(params.inner, tile);
     let b_row = params.b_row;
     let a_last = params.a_vectors - 1u;
     let a_start = batch_offset(tile.z, params.batch, params.a_batch);

@@ -191,6 +191,9 @@ pub(crate) const WORKGROUP_SIZE: u32 = 64;
 /// `flat_workgroup`, for work that is folded into two dimensions.
 pub(crate) const INDEX: Part = part!("shared/index.wgsl");
 
+/// `opaque`, for loops that end at a uniform's value alone.
+pub(crate) const OPAQUE: Part = part!("shared/opaque.wgsl");
+
 /// A pipeline-overridable constant and every value the planner may give it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Override {

@@ -21,7 +21,7 @@ mod winograd;
 use std::collections::HashSet;
 use std::fmt;
 
-pub(crate) use kernel::{ANY_ELEMENT, FLOAT_ELEMENT, INDEX, WORKGROUP_SIZE, params, part};
+pub(crate) use kernel::{ANY_ELEMENT, FLOAT_ELEMENT, INDEX, OPAQUE, WORKGROUP_SIZE, params, part};
 pub use kernel::{
     Access, Capabilities, EPILOGUE, EPILOGUE_PARAMS, Elem, Kernel, Override, ParamsField, ParamsLayout, ParamsMember, Part, Subgroups,
     TypeRole, type_header,

@@ -2,7 +2,7 @@
 
 use crate::ops::fused::{ELEMENT_EPILOGUE, VECTOR_EPILOGUE};
 use crate::ops::tile::{ROLLED, TILE_HEADERS, TILE_ROWS, WORKGROUPS};
-use crate::plan::{Access, FLOAT_ELEMENT, INDEX, Kernel, Override, Part, WORKGROUP_SIZE, params, part};
+use crate::plan::{Access, FLOAT_ELEMENT, INDEX, Kernel, OPAQUE, Override, Part, WORKGROUP_SIZE, params, part};
 
 pub(super) const HAS_BIAS: Override = Override { name: "HAS_BIAS", values: &[0, 1] };
 const REQUANTIZE: Part = part!("shared/requantize.wgsl");
@@ -21,7 +21,7 @@ params! {
 pub(crate) static POINTWISE: Kernel = Kernel {
     name: "conv2d_pointwise",
     body: part!("conv2d_pointwise.wgsl"),
-    parts: &[TILE_ROWS],
+    parts: &[OPAQUE, TILE_ROWS],
     types: &[FLOAT_ELEMENT],
     tiles: TILE_HEADERS,
     overrides: &[HAS_BIAS, ROLLED, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
@@ -62,7 +62,7 @@ params! {
 pub(crate) static IMPLICIT_GEMM: Kernel = Kernel {
     name: "conv2d_implicit_gemm",
     body: part!("conv2d_implicit_gemm.wgsl"),
-    parts: &[TILE_ROWS],
+    parts: &[OPAQUE, TILE_ROWS],
     types: &[FLOAT_ELEMENT],
     tiles: TILE_HEADERS,
     overrides: &[HAS_BIAS, ROLLED, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],
@@ -146,7 +146,7 @@ params! {
 pub(crate) static TRANSPOSE_TILED: Kernel = Kernel {
     name: "conv_transpose_implicit_gemm",
     body: part!("conv_transpose_implicit_gemm.wgsl"),
-    parts: &[TILE_ROWS],
+    parts: &[OPAQUE, TILE_ROWS],
     types: &[FLOAT_ELEMENT],
     tiles: TILE_HEADERS,
     overrides: &[HAS_BIAS, ROLLED, Override { name: "WORKGROUP_SIZE", values: WORKGROUPS }],

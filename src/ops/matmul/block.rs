@@ -4,12 +4,12 @@ use super::kernels::{BATCH, BINDINGS, ElementParams, HAS_C};
 use super::lower::Lowerer;
 use crate::ops::fused::ELEMENT_EPILOGUE;
 use crate::ops::tile::{BLOCK_HEADERS, BLOCKS, Block, BlockedProduct, ROLLED, TILE_ROWS, Tile};
-use crate::plan::{Arg, FLOAT_ELEMENT, Kernel, Lowering, Override, Variant, part};
+use crate::plan::{Arg, FLOAT_ELEMENT, Kernel, Lowering, OPAQUE, Override, Variant, part};
 
 pub(crate) static BLOCK: Kernel = Kernel {
     name: "matmul_block",
     body: part!("matmul_block.wgsl"),
-    parts: &[BATCH, TILE_ROWS],
+    parts: &[BATCH, OPAQUE, TILE_ROWS],
     types: &[FLOAT_ELEMENT],
     tiles: BLOCK_HEADERS,
     overrides: &[HAS_C, Override { name: "A_INNER", values: &[0, 1] }, Override { name: "B_INNER", values: &[0, 1] }, ROLLED],

@@ -2,7 +2,9 @@
 
 use crate::ops::fused::ELEMENT_EPILOGUE;
 use crate::ops::tile::{ROLLED, SUBGROUP, TILE_HEADERS, TILE_ROWS, WORKGROUPS};
-use crate::plan::{ANY_ELEMENT, Access, Elem, FLOAT_ELEMENT, INDEX, Kernel, Override, Part, Subgroups, WORKGROUP_SIZE, params, part};
+use crate::plan::{
+    ANY_ELEMENT, Access, Elem, FLOAT_ELEMENT, INDEX, Kernel, OPAQUE, Override, Part, Subgroups, WORKGROUP_SIZE, params, part,
+};
 
 /// `batch_offset`
 pub(super) const BATCH: Part = part!("shared/batch.wgsl");
@@ -42,7 +44,7 @@ params! {
 pub(crate) static TILED: Kernel = Kernel {
     name: "matmul",
     body: part!("matmul.wgsl"),
-    parts: &[BATCH, TILE_ROWS],
+    parts: &[BATCH, OPAQUE, TILE_ROWS],
     types: &[ANY_ELEMENT],
     tiles: TILE_HEADERS,
     too_large: &[(Elem::I64, TILE_HEADERS[0])],
@@ -57,7 +59,7 @@ pub(crate) static TILED: Kernel = Kernel {
 pub(crate) static VECTOR: Kernel = Kernel {
     name: "matmul_vector",
     body: part!("matmul_vector.wgsl"),
-    parts: &[BATCH],
+    parts: &[BATCH, OPAQUE],
     types: &[ANY_ELEMENT],
     tiles: FEW_ROWS_HEADERS,
     overrides: &[

@@ -4,7 +4,7 @@ use super::kernels::{BATCH, BINDINGS};
 use super::lower::{Columns, Lowerer};
 use crate::ops::fused::{COLUMN_EPILOGUE, ELEMENT_EPILOGUE};
 use crate::ops::tile::{LANE_TILE, SUBGROUP, SUBGROUP_DEPTH, SubgroupTiles, Tile};
-use crate::plan::{Arg, Dispatch, FLOAT_ELEMENT, Kernel, Lowering, Override, Packing, Part, Subgroups, Variant, params, part};
+use crate::plan::{Arg, Dispatch, FLOAT_ELEMENT, Kernel, Lowering, OPAQUE, Override, Packing, Part, Subgroups, Variant, params, part};
 
 const LANE_MATRICES: Part = part!("shared/lane_matrices.wgsl");
 
@@ -36,7 +36,7 @@ params! {
 pub(crate) static SUBGROUP_VECTORS: Kernel = Kernel {
     name: "matmul_subgroup",
     body: part!("matmul_subgroup.wgsl"),
-    parts: &[BATCH, LANE_TILE, LANE_MATRICES],
+    parts: &[BATCH, OPAQUE, LANE_TILE, LANE_MATRICES],
     types: &[FLOAT_ELEMENT],
     tiles: HEADERS,
     overrides: &[A_SHIFTED, Override { name: "B_LAYOUT", values: &[Layout::Vectors as u32, Layout::Transposed as u32] }, ADDENDS],

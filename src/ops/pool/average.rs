@@ -5,7 +5,9 @@ use super::{WINDOW, WORKGROUP, WindowWork, axes, best_first, place, taps, window
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance, window::Window};
-use crate::plan::{Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, Variant, WORKGROUP_SIZE, params, part};
+use crate::plan::{
+    Access, Arg, FLOAT_ELEMENT, INDEX, Kernel, LowerContext, Lowered, Lowering, OPAQUE, Variant, WORKGROUP_SIZE, params, part,
+};
 use crate::reference;
 use crate::tensor::{DType, Tensor};
 
@@ -60,7 +62,7 @@ params! {
 pub(crate) static AVERAGE_POOL: Kernel = Kernel {
     name: "average_pool",
     body: part!("average_pool.wgsl"),
-    parts: &[INDEX, WINDOW],
+    parts: &[INDEX, OPAQUE, WINDOW],
     types: &[FLOAT_ELEMENT],
     tiles: &[],
     overrides: WORKGROUP,

@@ -5,7 +5,9 @@ use super::{WINDOW, WORKGROUP, WindowWork, axes, best_first, place, taps, window
 use crate::error::OpError;
 use crate::graph::TensorType;
 use crate::ops::{FLOATS, Operands, Operator, Reach, ReachContext, Tolerance, window::Window};
-use crate::plan::{Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, TypeRole, Variant, WORKGROUP_SIZE, params, part};
+use crate::plan::{
+    Access, Arg, Elem, INDEX, Kernel, LowerContext, Lowered, Lowering, OPAQUE, TypeRole, Variant, WORKGROUP_SIZE, params, part,
+};
 use crate::reference::{self, pool::lowest};
 use crate::tensor::{DType, Tensor};
 
@@ -42,7 +44,7 @@ params! {
 pub(crate) static MAX_POOL: Kernel = Kernel {
     name: "max_pool",
     body: part!("max_pool.wgsl"),
-    parts: &[INDEX, WINDOW],
+    parts: &[INDEX, OPAQUE, WINDOW],
     types: &[MAX_ELEMENT],
     tiles: &[],
     overrides: WORKGROUP,
