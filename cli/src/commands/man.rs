@@ -25,18 +25,24 @@ pub struct ManArgs {
 /// Runs the command.
 pub fn man(args: &ManArgs, out: &mut dyn Write) -> Result<ExitCode, Failure> {
     // `macula help` repeats what the pages say.
-    let program = Cli::command().disable_help_subcommand(true);
+    let mut program = Cli::command().disable_help_subcommand(true);
     match &args.out {
-        None => {
-            let mut page = vec![];
-            Man::new(program).render(&mut page)?;
-            out.write_all(&page)?;
-        }
+        None => out.write_all(&page(&Man::new(program))?)?,
         Some(directory) => {
             files::make_directory(directory)?;
-            clap_mangen::generate_to(program, directory)
-                .map_err(|e| Failure::failed(format!("{}: the pages cannot be written: {e}", directory.display())))?;
+            // Gives the subcommands their full names.
+            program.build();
+            for command in std::iter::once(&program).chain(program.get_subcommands()) {
+                let man = Man::new(command.clone());
+                files::write(&directory.join(man.get_filename()), &page(&man)?)?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn page(man: &Man) -> Result<Vec<u8>, Failure> {
+    let mut page = vec![];
+    man.render(&mut page)?;
+    Ok(page)
 }
