@@ -7,6 +7,7 @@
 //! a run failed, or memory grew by more than 2 % from the first tenth of the time after that to the last (read on Linux alone).
 
 use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,9 +115,13 @@ fn run() -> Result<bool, Failure> {
     let networks = networks(&[Device::cpu(), Device::from_name(&gpu)?])?;
 
     let (runs, failures) = (AtomicU64::new(0), Mutex::new(vec![]));
-    let work = |network: &Network, image: usize, way: Way| match network.work(image, way) {
-        Ok(count) => _ = runs.fetch_add(count, Ordering::Relaxed),
-        Err(failure) => failures.lock().unwrap_or_else(|e| e.into_inner()).push(failure.to_string()),
+    // A panic is a failure as any other, and must not leave the other threads waiting.
+    let work = |network: &Network, image: usize, way: Way| match catch_unwind(AssertUnwindSafe(|| network.work(image, way))) {
+        Ok(Ok(count)) => _ = runs.fetch_add(count, Ordering::Relaxed),
+        failed => {
+            let failure = failed.map_or_else(|_| format!("{}, {way:?}: a panic", network.name), |result| result.unwrap_err().to_string());
+            failures.lock().unwrap_or_else(|e| e.into_inner()).push(failure);
+        }
     };
     let together = Barrier::new(threads as usize);
     let warming = Instant::now();

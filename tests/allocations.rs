@@ -9,8 +9,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use macula::ops::{AveragePool, Binary, Conv, ConvTranspose, GlobalPool, LpPool, MatMul, MaxPool, Op, Padding, PoolKind, Unary, Window};
-use macula::{CompileOptions, DType, Device, DeviceKind, DeviceStatistics, Dim, Graph, GraphBuilder, Session, Tensor};
+use macula::ops::{Binary, Conv, GlobalPool, Padding, PoolKind, Unary};
+use macula::{DType, Device, DeviceStatistics, Dim, Graph, GraphBuilder, Session, Tensor};
 use support::{gpu, random};
 
 static TURN: Mutex<()> = Mutex::new(());
@@ -131,57 +131,73 @@ fn a_run_of_a_known_shape_allocates_its_outputs_only() {
     assert_eq!(made_by(device, || run_all(&session, &one, 16, 4)), (16, nothing));
 }
 
-/// Mappings of machine code that no file backs: what a software driver has compiled.
+/// What a software driver compiles shows as mappings of machine code, on Linux.
 #[cfg(target_os = "linux")]
-fn compiled() -> usize {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    maps.lines().filter(|line| line.contains(" r-xp ") && line.split_whitespace().count() == 5).count()
-}
+mod compiled_code {
+    use macula::ops::{AveragePool, Conv, ConvTranspose, LpPool, MatMul, MaxPool, Op, Padding, Window};
+    use macula::{CompileOptions, DeviceKind, GraphBuilder, Tensor};
 
-/// A node of a constant and a value known at run time, with short loops inside, and those of its inputs.
-#[cfg(target_os = "linux")]
-fn short_loops() -> Vec<(Op, Tensor, Option<Tensor>)> {
-    let window =
-        Window { kernel_size: [5, 3].into(), stride: [1, 1].into(), dilation: [1, 1].into(), padding: Padding::Valid, ceil_mode: false };
-    let weight = |extents: [usize; 4]| Some(random(2, extents, -1.0..1.0));
-    vec![
-        (MatMul.into(), random(1, [2, 17, 3], -1.0..1.0), Some(random(2, [3, 40], -1.0..1.0))),
-        (MatMul.into(), random(1, [1, 8], -1.0..1.0), Some(random(2, [8, 64], -1.0..1.0))),
-        (Conv::default().into(), random(1, [2, 1, 12, 15], -1.0..1.0), weight([24, 1, 1, 1])),
-        (Conv { groups: 4, ..Conv::default() }.into(), random(1, [2, 8, 20, 23], -1.0..1.0), weight([32, 2, 3, 3])),
-        (ConvTranspose::default().into(), random(1, [2, 3, 6, 9], -1.0..1.0), weight([3, 20, 3, 3])),
-        (MaxPool { window, column_major: false }.into(), random(1, [2, 9, 12, 15], -1.0..1.0), None),
-        (AveragePool { window, count_include_pad: false }.into(), random(1, [2, 9, 12, 15], -1.0..1.0), None),
-        (LpPool { window, p: 2 }.into(), random(1, [2, 9, 12, 15], -1.0..1.0), None),
-    ]
-}
+    use super::support::{gpu, random};
+    use super::turn;
 
-#[cfg(target_os = "linux")]
-#[test]
-fn no_kernel_is_compiled_again_by_a_run() {
-    let _turn = turn();
-    let device = gpu();
-    let first = compiled();
-    for (op, x, w) in short_loops() {
-        let mut b = GraphBuilder::new("node");
-        let mut inputs = vec![b.input("x", x.dtype(), x.shape().to_vec())];
-        inputs.extend(w.map(|w| b.constant("w", w)));
-        let y = b.node("y", op.clone(), &inputs).unwrap();
-        b.output("y", y);
-        let graph = b.finish().unwrap();
-        let feed = [("x", x.view())];
-        let plan = device.compile(graph.clone()).unwrap().plans_for(&feed).unwrap().remove(0);
-        assert!(!plan.candidates[0].is_empty(), "{op:?} has no kernel");
-        for candidate in &plan.candidates[0] {
-            let session = device.compile_with(graph.clone(), CompileOptions::new().kernel(&candidate.name)).unwrap();
-            let run = |times| (0..times).for_each(|_| drop(session.run(&feed).unwrap()));
-            run(3);
-            let before = compiled();
-            run(8);
-            // Mapped in pieces now and then, but not once a run.
-            assert!(compiled() < before + 4, "{}: {} mappings of machine code in eight runs", candidate.name, compiled() - before);
-        }
+    /// Mappings of machine code that no file backs.
+    fn compiled() -> usize {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().filter(|line| line.contains(" r-xp ") && line.split_whitespace().count() == 5).count()
     }
-    // Where the driver computes on the processor, what it compiled was counted.
-    assert!(device.info().kind != DeviceKind::SoftwareGpu || compiled() > first + 8, "mappings are not counted");
+
+    /// Operators whose kernels have short loops: each with its number of outputs, its input and, where it takes one, its constant weight.
+    fn short_loops() -> Vec<(Op, usize, Tensor, Option<Tensor>)> {
+        let window = Window {
+            kernel_size: [5, 3].into(),
+            stride: [1, 1].into(),
+            dilation: [1, 1].into(),
+            padding: Padding::Valid,
+            ceil_mode: false,
+        };
+        let weight = |extents: [usize; 4]| Some(random(2, extents, -1.0..1.0));
+        let transposed = ConvTranspose { stride: Some([3, 2].into()), ..ConvTranspose::default() };
+        let max = MaxPool { window, column_major: false };
+        vec![
+            (MatMul.into(), 1, random(1, [2, 17, 3], -1.0..1.0), Some(random(2, [3, 40], -1.0..1.0))),
+            (MatMul.into(), 1, random(1, [1, 8], -1.0..1.0), Some(random(2, [8, 64], -1.0..1.0))),
+            (Conv::default().into(), 1, random(1, [2, 1, 12, 15], -1.0..1.0), weight([24, 1, 1, 1])),
+            (Conv { groups: 4, ..Conv::default() }.into(), 1, random(1, [2, 8, 20, 23], -1.0..1.0), weight([32, 2, 3, 3])),
+            (transposed.into(), 1, random(1, [2, 3, 6, 9], -1.0..1.0), weight([3, 4, 3, 3])),
+            (max.into(), 1, random(1, [2, 9, 12, 15], -1.0..1.0), None),
+            (max.into(), 2, random(1, [2, 9, 12, 15], -1.0..1.0), None),
+            (AveragePool { window, count_include_pad: false }.into(), 1, random(1, [2, 9, 12, 15], -1.0..1.0), None),
+            (LpPool { window, p: 2 }.into(), 1, random(1, [2, 9, 12, 15], -1.0..1.0), None),
+        ]
+    }
+
+    #[test]
+    fn no_kernel_is_compiled_again_by_a_run() {
+        let _turn = turn();
+        let device = gpu();
+        let first = compiled();
+        for (op, outputs, x, w) in short_loops() {
+            let mut b = GraphBuilder::new("node");
+            let mut inputs = vec![Some(b.input("x", x.dtype(), x.shape().to_vec()))];
+            inputs.extend(w.map(|w| Some(b.constant("w", w))));
+            for (i, y) in b.nodes("node", op.clone(), &inputs, outputs).unwrap().into_iter().enumerate() {
+                b.output(format!("y{i}"), y);
+            }
+            let graph = b.finish().unwrap();
+            let feed = [("x", x.view())];
+            let plan = device.compile(graph.clone()).unwrap().plans_for(&feed).unwrap().remove(0);
+            assert!(!plan.candidates[0].is_empty(), "{op:?} has no kernel");
+            for candidate in &plan.candidates[0] {
+                let session = device.compile_with(graph.clone(), CompileOptions::new().kernel(&candidate.name)).unwrap();
+                let run = |times| (0..times).for_each(|_| drop(session.run(&feed).unwrap()));
+                run(3);
+                let before = compiled();
+                run(8);
+                // Mapped in pieces now and then, but not once a run.
+                assert!(compiled() < before + 4, "{}: {} mappings of machine code in eight runs", candidate.name, compiled() - before);
+            }
+        }
+        // Where the driver computes on the processor, what it compiled was counted.
+        assert!(device.info().kind != DeviceKind::SoftwareGpu || compiled() > first + 8, "mappings are not counted");
+    }
 }
